@@ -1,0 +1,246 @@
+"""Every write that must last: data first, then the name, then the directory, then "done".
+
+A file is written to a temporary sibling, flushed, renamed, and its directory flushed; a tree of
+many files is written plainly, flushed by one `syncfs`, and renamed. What `observers` see is the
+order in which that happens; the fault suite asserts it, and kills the process between two calls.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import secrets
+import shutil
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from venvctl.errors import DiskFullError, RootError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+# Called with ("write" | "fsync" | "syncfs" | "rename" | "unlink", path) after each has happened.
+observers: list[Callable[[str, Path], None]] = []
+
+
+def _tell(operation: str, path: Path) -> None:
+    for observer in observers:
+        observer(operation, path)
+
+
+@contextmanager
+def translate(path: Path, *, needed: int = 0) -> Iterator[None]:
+    """Turn what a full, read-only or broken file system answers into our errors.
+
+    Args:
+        path: what was being written, for the message.
+        needed: how many bytes the work needs, when known.
+
+    Raises:
+        DiskFullError: no space or quota left (ENOSPC, EDQUOT).
+        RootError: read-only file system, I/O error, or no permission.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            need = f" {needed:,} bytes are needed;" if needed else ""
+            raise DiskFullError(
+                f"No space left to write {path}:{need} {free_bytes(path):,} bytes are free.",
+                hint="Free some space, or run `venvctl gc`, and try again.",
+            ) from error
+        if error.errno in {errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}:
+            raise RootError(
+                f"Cannot write {path}: {os.strerror(error.errno)}.",
+                hint="Check the file system and its owner, or set VENVCTL_ROOT to another directory.",
+            ) from error
+        raise
+
+
+def free_bytes(path: Path) -> int:
+    """Bytes that this user may still write on the file system of `path` (or its nearest parent)."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    state = os.statvfs(path)
+    return state.f_bavail * state.f_frsize
+
+
+def sync_directory(path: Path) -> None:
+    """Flush a directory's own entries to disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    _tell("fsync", path)
+
+
+def sync_filesystem(path: Path) -> None:
+    """Flush everything written so far on the file system that holds `path` (one `syncfs`)."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        # Python has no os.syncfs; os.sync() would wait for every other file system too.
+        if ctypes.CDLL(None, use_errno=True).syncfs(handle) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(handle)
+    _tell("syncfs", path)
+
+
+def make_directory(path: Path, *, mode: int = 0o755) -> None:
+    """Create a directory and its parents, with this mode whatever the umask; an existing one stays."""
+    with translate(path):
+        missing = [path]
+        while not missing[-1].parent.exists():
+            missing.append(missing[-1].parent)
+        for directory in reversed(missing):
+            try:
+                directory.mkdir(mode)
+            except FileExistsError:
+                continue
+            directory.chmod(mode)
+            sync_directory(directory.parent)
+
+
+def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replace a file durably; a reader sees the old content or the new, never less.
+
+    Args:
+        path: the file; its directory exists.
+        data: the whole new content.
+        mode: permission bits, whatever the umask.
+
+    Raises:
+        DiskFullError, RootError: as `translate`; the old file is then untouched.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    with translate(path, needed=len(data)):
+        try:
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fchmod(handle, mode)
+                _tell("write", path)
+                os.fsync(handle)
+                _tell("fsync", path)
+            temporary.rename(path)
+            _tell("rename", path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+
+
+def append_line(path: Path, line: str, *, mode: int = 0o644) -> None:
+    """Append one line durably; a torn last line of an earlier crash is closed off first."""
+    with translate(path, needed=len(line)):
+        new = not path.exists()
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
+        try:
+            size = os.fstat(handle).st_size
+            torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
+            os.write(handle, (("\n" if torn else "") + line + "\n").encode())
+            _tell("write", path)
+            os.fsync(handle)
+            _tell("fsync", path)
+        finally:
+            os.close(handle)
+        if new:
+            path.chmod(mode)
+            sync_directory(path.parent)
+
+
+def replace_symlink(path: Path, target: str) -> None:
+    """Point a symbolic link elsewhere, by one rename; whoever follows it sees the old or the new."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    with translate(path):
+        try:
+            temporary.symlink_to(target)
+            temporary.rename(path)
+        except BaseException:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+        _tell("rename", path)
+        sync_directory(path.parent)
+
+
+def publish(source: Path, target: Path) -> None:
+    """Give something complete its final name; its content is on disk already.
+
+    Raises:
+        FileExistsError: a directory of that name exists and is not empty.
+    """
+    with translate(target):
+        try:
+            source.rename(target)
+        except OSError as error:
+            if error.errno == errno.ENOTEMPTY:
+                raise FileExistsError(
+                    errno.EEXIST, os.strerror(errno.EEXIST), str(target)
+                ) from error
+            raise
+        _tell("rename", target)
+        sync_directory(target.parent)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file or link; one that is gone already is fine."""
+    with translate(path):
+        path.unlink(missing_ok=True)
+        _tell("unlink", path)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory and all in it, read-only parts too; one that is gone already is fine."""
+
+    def unlock(_: object, name: str, error: BaseException) -> None:
+        if isinstance(error, FileNotFoundError):
+            return
+        if not isinstance(error, PermissionError):
+            raise error
+        parent = os.path.dirname(name)  # noqa: PTH120 - shutil hands a str, and Path is slow here
+        os.chmod(parent, stat.S_IRWXU)  # noqa: PTH101 - the same
+        os.unlink(name)  # noqa: PTH108 - the same
+
+    with translate(path):
+        if path.is_symlink():
+            path.unlink()
+        elif path.exists():
+            shutil.rmtree(
+                path, onerror=lambda function, name, info: unlock(function, name, info[1])
+            )
+        _tell("unlink", path)
+
+
+def retire_tree(path: Path, root: Path) -> None:
+    """Remove a directory so that nobody ever sees half of it: rename it into `tmp`, then remove."""
+    if not path.exists():
+        return
+    with temporary_directory(root) as grave:
+        with translate(path):
+            path.rename(grave / path.name)
+            _tell("rename", path)
+            sync_directory(path.parent)
+
+
+@contextmanager
+def temporary_directory(root: Path) -> Iterator[Path]:
+    """A fresh directory below ``root/tmp`` that is gone afterwards, whatever happens."""
+    parent = root / "tmp"
+    make_directory(parent, mode=0o700)
+    path = parent / secrets.token_hex(8)
+    with translate(path):
+        path.mkdir(mode=0o755)
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        with suppress(RootError):
+            remove_tree(path)
