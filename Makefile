@@ -1,0 +1,56 @@
+# The two commands of a fresh machine are `make demo` and `make test`; each sets up what it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# make PYTHON=/path/to/python3.12 ... says which Python .venv is made with, else one of the PATH is.
+# More arguments for pytest or the bench, e.g. make test ARGS="-k rollback".
+ARGS ?=
+
+checked := src tests compose/demo/demo.py $(wildcard bench/*.py)
+
+.PHONY: help setup demo test lint bench lock-requirements lock-demo clean
+
+help: ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
+
+setup: ## make .venv, and see to it that a Docker Engine and Compose answer
+	@.ci/python-environment
+	@.ci/engine
+	@.ci/compose-plugin
+
+demo: setup ## run the main job on a real compose project
+	@PYTHON_IMAGE="$$(.ci/base-image demo)"; export PYTHON_IMAGE; .venv/bin/python compose/demo/demo.py
+
+test: setup ## run every test, also those that need the engine
+	@.ci/base-image tests
+	.venv/bin/python -m pytest $(ARGS)
+
+lint: ## check form, style and types
+	@.ci/python-environment
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy $(checked)
+
+bench: setup ## measure venvctl beside its peers
+	@.ci/base-image tests
+	.venv/bin/python bench $(ARGS)
+
+# Resolved for every platform and for each Python from 3.11 on; no index is named in them.
+compile = UV_CUSTOM_COMPILE_COMMAND="make $@" .venv/bin/uv pip compile --quiet --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url
+
+lock-requirements: ## pin anew what venvctl is developed with
+	@.ci/python-environment
+	$(compile) --upgrade pyproject.toml .ci/requirements.in --output-file .ci/requirements.txt
+
+lock-demo: ## pin anew what the demo's application imports, in its two versions
+	@.ci/python-environment
+	$(compile) --upgrade compose/demo/requirements.in --output-file compose/demo/requirements.update.lock
+	$(compile) --upgrade compose/demo/requirements.in --constraint compose/demo/older.txt \
+		--output-file compose/demo/requirements.lock
+
+clean: ## remove what was made here (never an engine, image or volume)
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
