@@ -68,6 +68,7 @@ class TaskResult:
     stdout: str
     stderr: str
     timed_out: bool = False
+    out_of_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +87,8 @@ class Container:
 
     Attributes:
         state: the engine's word: created, running, paused, restarting, removing, exited, dead.
-        started_at: RFC 3339 text as the engine gives it (nanoseconds, UTC); empty before the first start.
+        started_at: RFC 3339 text as the engine gives it (nanoseconds, UTC); empty before the first
+            start.
         health: starting, healthy, unhealthy; empty without a healthcheck.
         mounts: volume name → (path in the container, writable).
         network_container: ID of the container whose network namespace this one joined, or "".
@@ -127,6 +129,25 @@ class Container:
     def one_off(self) -> bool:
         """Whether `docker compose run` made it."""
         return self.labels.get("com.docker.compose.oneoff", "").lower() == "true"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to a container or a volume.
+
+    Attributes:
+        type: ``container`` or ``volume``.
+        action: the engine's word: create, start, die, destroy, mount, ...
+        id: the container's ID, or the volume's name.
+        attributes: for a container its labels, ``name``, ``image``, ``exitCode``.
+        time: seconds since the epoch, by the engine's clock.
+    """
+
+    type: str
+    action: str
+    id: str
+    attributes: Mapping[str, str]
+    time: float
 
 
 class Engine(Protocol):
@@ -202,6 +223,9 @@ class Engine(Protocol):
         """The last lines a container printed."""
         ...
 
-    def events(self, *, since: float = 0.0) -> Iterable[Mapping[str, object]]:
-        """The engine's container and volume events, as they come, until the engine goes away."""
+    def events(self, *, since: float = 0.0) -> Iterable[Event]:
+        """The engine's container and volume events, as they come, until the engine goes away.
+
+        With `since` (seconds since the epoch) those that it remembers from then on come first.
+        """
         ...

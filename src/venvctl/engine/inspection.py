@@ -1,0 +1,88 @@
+"""What the engine answers to an inspection, parsed into the nouns of `model`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from venvctl.engine.model import Container, Event, Image, Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+# Go's zero time, which the engine gives for "never".
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+def parse_image(document: Mapping[str, Any]) -> Image:
+    """An image from ``GET /images/{name}/json``."""
+    settings = document.get("Config") or {}
+    return Image(
+        id=document["Id"],
+        environment=parse_environment(settings.get("Env")),
+        user=settings.get("User") or "",
+        os=document.get("Os") or "",
+        architecture=document.get("Architecture") or "",
+    )
+
+
+def parse_volume(document: Mapping[str, Any]) -> Volume:
+    """A volume from ``GET /volumes/{name}``."""
+    return Volume(
+        name=document["Name"],
+        driver=document["Driver"],
+        options=dict(document.get("Options") or {}),
+        labels=dict(document.get("Labels") or {}),
+    )
+
+
+def parse_container(document: Mapping[str, Any]) -> Container:
+    """A container from ``GET /containers/{id}/json``."""
+    settings = document["Config"]
+    host = document["HostConfig"]
+    state = document["State"]
+    started_at = state.get("StartedAt") or ""
+    health = (state.get("Health") or {}).get("Status") or ""
+    network, _, joined = (host.get("NetworkMode") or "").partition(":")
+    return Container(
+        id=document["Id"],
+        name=document["Name"].removeprefix("/"),
+        image=document["Image"],
+        state=state["Status"],
+        started_at="" if started_at == _NEVER else started_at,
+        health="" if health == "none" else health,
+        labels=dict(settings.get("Labels") or {}),
+        environment=parse_environment(settings.get("Env")),
+        mounts=_volume_mounts(document.get("Mounts") or ()),
+        network_container=joined if network == "container" else "",
+        auto_remove=bool(host.get("AutoRemove")),
+        tty=bool(settings.get("Tty")),
+        restart_count=int(document.get("RestartCount") or 0),
+        exit_code=int(state.get("ExitCode") or 0),
+    )
+
+
+def parse_event(document: Mapping[str, Any]) -> Event:
+    """An event from ``GET /events``."""
+    actor = document.get("Actor") or {}
+    return Event(
+        type=document.get("Type") or "",
+        action=document.get("Action") or "",
+        id=actor.get("ID") or "",
+        attributes=dict(actor.get("Attributes") or {}),
+        time=int(document.get("timeNano") or 0) / 1e9,
+    )
+
+
+def parse_environment(lines: Iterable[str] | None) -> dict[str, str]:
+    """Variables from the engine's ``NAME=value`` lines; one without a value is unset."""
+    pairs = (line.partition("=") for line in lines or ())
+    return {name: value for name, separator, value in pairs if separator}
+
+
+def _volume_mounts(mounts: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, bool]]:
+    found: dict[str, tuple[str, bool]] = {}
+    # A volume that is mounted twice is known by its first path in name order.
+    for mount in sorted(mounts, key=lambda mount: str(mount["Destination"]), reverse=True):
+        if mount.get("Type") == "volume":
+            found[mount["Name"]] = (mount["Destination"], bool(mount.get("RW")))
+    return found
