@@ -8,7 +8,7 @@ SHELL := /bin/bash
 # More arguments for pytest or the bench, e.g. make test ARGS="-k rollback".
 ARGS ?=
 
-checked := src tests compose/demo/demo.py $(wildcard bench/*.py)
+checked := src tests compose/demo/demo.py compose/demo/project.py $(wildcard bench/*.py)
 
 .PHONY: help setup demo test lint bench lock-requirements lock-demo clean
 

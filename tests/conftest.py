@@ -1,0 +1,48 @@
+"""What every test starts from: a clean environment, a common umask, and no root but its own."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+_TELLING = ("COMPOSE_", "VENVCTL_")
+_ALSO_TELLING = ("STATE_DIRECTORY", "VIRTUAL_ENV", "PYTHONPATH")
+_ENGINE_REQUIRED = bool(os.environ.get("VENVCTL_REQUIRE_ENGINE"))
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Take away what would tell venvctl or compose something that no test has said."""
+    for name in list(os.environ):
+        if name.startswith(_TELLING) or name in _ALSO_TELLING:
+            monkeypatch.delenv(name)
+    # A test that names no root must not write to this machine's.
+    monkeypatch.setenv("VENVCTL_ROOT", str(tmp_path / "unnamed-root"))
+
+
+@pytest.fixture(autouse=True)
+def _common_umask() -> Iterator[None]:
+    """Start with the usual umask, and undo what a test sets."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where an engine is required (.ci/run), an engine test that skips itself has failed."""
+    report = yield
+    skipped = report.skipped and not hasattr(report, "wasxfail")
+    if _ENGINE_REQUIRED and skipped and item.get_closest_marker("engine"):
+        reason = call.excinfo.value if call.excinfo else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"VENVCTL_REQUIRE_ENGINE is set, and this test was skipped: {reason}"
+    return report
