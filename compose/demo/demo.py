@@ -29,6 +29,7 @@ from project import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
 UNAVAILABLE = 5
 """Venvctl's exit code for a file that can't be had."""
@@ -160,6 +161,18 @@ def sweep(project: Project) -> None:
         project.docker(kind, "rm", *(() if kind == "network" else ("--force",)), *names)
 
 
+def begin_to_end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (a signal handler)
+    """End the demo; from here on it cleans up, however often Ctrl-C is pressed."""
+    ignore_signals()
+    raise KeyboardInterrupt
+
+
+def ignore_signals() -> None:
+    """Let nothing but SIGKILL interrupt what follows."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def run(directory: Path) -> None:
     """Take the six steps in order, and leave the engine as it was."""
     project = Project(directory)
@@ -172,16 +185,16 @@ def run(directory: Path) -> None:
         lose_and_restore(project, old)
         take_down(project)
     finally:
-        # What was begun is cleaned up, however often Ctrl-C is pressed now.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ignore_signals()
         sweep(project)
 
 
 def main() -> int:
     """Run the demo in a directory of its own on disk; 0 if every step did what it says."""
-    # A killed demo cleans up like one that ends with Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A killed demo cleans up like one that ends with Ctrl-C. Where it was started with SIGINT
+    # ignored (a shell's background job) this also keeps `up --watch` from inheriting that.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, begin_to_end)
     began = time.monotonic()
     # /tmp may be memory, and is where users look; /var/tmp is on disk.
     directory = Path(tempfile.mkdtemp(prefix="venvctl-demo-", dir="/var/tmp"))
