@@ -1,0 +1,122 @@
+"""The files a lock is made of: each read once, within bounds, and remembered by its digest."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from venvctl.errors import LockError
+from venvctl.lockfiles.locations import absolute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+# The largest lock known to us (some 1,500 packages) has 6 MB.
+LIMIT = 32 << 20
+
+
+def read_file(path: Path) -> bytes:
+    """The whole content of a regular file of at most `LIMIT` bytes.
+
+    Raises:
+        LockError: it does not exist, is something else than a file, too large, or unreadable.
+    """
+    try:
+        # A named pipe would block for ever without O_NONBLOCK.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise LockError(
+                    f"The lockfile {path} is not a file.", hint="Name the lockfile itself."
+                )
+            content = stream.read(LIMIT + 1)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+            raise LockError(
+                f"The lockfile {path} does not exist.",
+                hint="Check `venvctl.lock`, or bring the file back;"
+                " the environment stays as it is until then.",
+            ) from error
+        raise LockError(
+            f"The lockfile {path} can't be read: {os.strerror(error.errno or 0)}.",
+            hint="Let the user that runs venvctl read it.",
+        ) from error
+    if len(content) > LIMIT:
+        raise LockError(
+            f"The lockfile {path} is larger than {LIMIT >> 20} MiB.",
+            hint="Check that it is a lockfile.",
+        )
+    return content
+
+
+def digests(paths: Iterable[str | Path]) -> Mapping[str, str]:
+    """The digests of files that were read before, to compare with `Lock.digests`.
+
+    Returns:
+        For each path, as text, the SHA-256 (hex) of its content, or "" where it can't be read.
+    """
+    found: dict[str, str] = {}
+    for path in paths:
+        try:
+            found[str(path)] = hashlib.sha256(read_file(Path(path))).hexdigest()
+        except LockError:
+            found[str(path)] = ""
+    return found
+
+
+class Files:
+    """Reads the files of one lock, and remembers each one's digest in reading order."""
+
+    def __init__(self, project: Path, read_bytes: Callable[[Path], bytes] = read_file) -> None:
+        self.project = absolute(project)
+        self.digests: dict[str, str] = {}
+        self._read_bytes = read_bytes
+        self._contents: dict[Path, bytes] = {}
+
+    def read(self, path: Path) -> bytes:
+        """The content of a file; a second call does not read it again."""
+        path = absolute(path)
+        if path not in self._contents:
+            content = self._read_bytes(path)
+            self._contents[path] = content
+            self.digests[str(path)] = hashlib.sha256(content).hexdigest()
+        return self._contents[path]
+
+    def display(self, path: Path) -> str:
+        """How messages name a file: from the project where it is inside, else in full."""
+        path = absolute(path)
+        return str(path.relative_to(self.project) if path.is_relative_to(self.project) else path)
+
+    def text(self, path: Path) -> str:
+        """The content of a file that must be UTF-8; a byte order mark is dropped.
+
+        Raises:
+            LockError: it is not UTF-8, or has a NUL; the message names the line.
+        """
+        content = self.read(path)
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = content.count(b"\n", 0, error.start) + 1
+            raise LockError(
+                f"{self.display(path)}:{line}: This is not UTF-8:"
+                f" byte 0x{content[error.start]:02x} at offset {error.start}.",
+                hint="Save the file as UTF-8.",
+            ) from error
+        check_text(text, self.display(path))
+        return text
+
+
+def check_text(text: str, name: str) -> None:
+    """Refuse text with a NUL: no lockfile has one, and some tools end there and others don't."""
+    position = text.find("\0")
+    if position >= 0:
+        line = text.count("\n", 0, position) + 1
+        raise LockError(
+            f"{name}:{line}: There is a NUL character.",
+            hint="The file is damaged or only half written; make the lock again.",
+        )

@@ -1,0 +1,149 @@
+"""The options of a requirements file: their grammar, and the state they leave behind."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from optparse import OptionParser, Values
+from typing import NoReturn
+
+from packaging.utils import canonicalize_name
+
+from venvctl.errors import LockError
+from venvctl.lockfiles.model import Index
+from venvctl.lockfiles.requirement_lines import expand_variables
+
+
+@dataclass(slots=True, kw_only=True)
+class Settings:
+    """What the option lines of all files together say; one that comes later wins, as in pip."""
+
+    index: str = ""
+    extra: list[str] = field(default_factory=list)
+    find_links: list[str] = field(default_factory=list)
+    no_index: bool = False
+    no_binary: set[str] = field(default_factory=set)
+    only_binary: set[str] = field(default_factory=set)
+    require_hashes: bool = False
+    insecure_hosts: list[str] = field(default_factory=list)
+
+    def apply(self, options: Values, place: str) -> None:
+        """Take over the options of one line; URLs get their environment variables here."""
+        if options.no_index:
+            self.no_index, self.index, self.extra = True, "", []
+        if options.index_url and not self.no_index:
+            self.index, self.extra = expand_variables(options.index_url, place), []
+        if options.extra_index_urls and not self.no_index:
+            self.extra += [expand_variables(url, place) for url in options.extra_index_urls]
+        self.find_links += [expand_variables(link, place) for link in options.find_links or ()]
+        for value in options.no_binary or ():
+            _control(value, self.no_binary, self.only_binary)
+        for value in options.only_binary or ():
+            _control(value, self.only_binary, self.no_binary)
+        self.require_hashes |= bool(options.require_hashes)
+        self.insecure_hosts += options.trusted_hosts or ()
+
+    def as_index(self) -> Index:
+        """Where pins are to be asked for."""
+        return Index(
+            url=self.index,
+            extra=tuple(dict.fromkeys(self.extra)),
+            find_links=tuple(dict.fromkeys(self.find_links)),
+            disabled=self.no_index,
+        )
+
+    def formats(self, name: str) -> tuple[bool, bool]:
+        """Whether a package may not come as a wheel, and whether not as an sdist."""
+        if name in self.no_binary:
+            return True, False
+        if name in self.only_binary:
+            return False, True
+        return ":all:" in self.no_binary, ":all:" in self.only_binary
+
+
+def split_line(text: str) -> tuple[str, str]:
+    """Split a line into the requirement and its options (the first word that begins with ``-``)."""
+    words = text.split(" ")
+    for position, word in enumerate(words):
+        if word.startswith("-"):
+            return " ".join(words[:position]).strip(), " ".join(words[position:])
+    return text, ""
+
+
+def parse_options(text: str, place: str) -> Values:
+    """Parse options by pip's own grammar.
+
+    Raises:
+        LockError: an option is unknown or lacks its value; the message names it.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise LockError(
+            f"{place}: The options can't be split into words: {error}.",
+            hint="Check the quotes on that line.",
+        ) from error
+    values, rest = _parser(place).parse_args(words)
+    if rest:
+        raise LockError(
+            f"{place}: {rest[0]!r} stands among the options.",
+            hint="Write one requirement to a line, its options after it.",
+        )
+    return values
+
+
+class _Parser(OptionParser):
+    """pip parses these lines with `optparse`; with it, abbreviations and `-rFILE` mean the same."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(add_help_option=False)
+        self.place = place
+
+    def error(self, msg: str) -> NoReturn:
+        raise LockError(
+            f"{self.place}: {msg[:1].upper()}{msg[1:]}.",
+            hint="Only the options that pip allows in a requirements file can stand there.",
+        )
+
+
+def _parser(place: str) -> _Parser:
+    parser = _Parser(place)
+    for names, destination in (
+        (("-r", "--requirement"), "requirements"),
+        (("-c", "--constraint"), "constraints"),
+        (("-e", "--editable"), "editables"),
+        (("--extra-index-url",), "extra_index_urls"),
+        (("-f", "--find-links"), "find_links"),
+        (("--no-binary",), "no_binary"),
+        (("--only-binary",), "only_binary"),
+        (("--trusted-host",), "trusted_hosts"),
+        (("--hash",), "hashes"),
+        (("--global-option",), "build_options"),
+        (("-C", "--config-settings", "--config-setting"), "build_options"),
+        (("--use-feature",), "features"),
+    ):
+        parser.add_option(*names, dest=destination, action="append")
+    parser.add_option("-i", "--index-url", "--pypi-url", dest="index_url")
+    # `--pre` and `--prefer-binary` tell how to choose; with everything pinned there is no choice.
+    for name in ("--no-index", "--require-hashes", "--pre", "--prefer-binary"):
+        parser.add_option(name, action="store_true")
+    return parser
+
+
+def _control(value: str, target: set[str], other: set[str]) -> None:
+    """Apply one `--no-binary` or `--only-binary` value; each excludes the other (pip)."""
+    names = value.split(",")
+    while ":all:" in names:
+        other.clear()
+        target.clear()
+        target.add(":all:")
+        del names[: names.index(":all:") + 1]
+        if ":none:" not in names:
+            return
+    for name in names:
+        if name == ":none:":
+            target.clear()
+            continue
+        normalized = canonicalize_name(name)
+        other.discard(normalized)
+        target.add(normalized)
