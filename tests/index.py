@@ -1,0 +1,287 @@
+"""A package index on 127.0.0.1 for tests, which can be told to misbehave.
+
+It speaks the simple repository API (PEP 503 as HTML, PEP 691 as JSON) and serves the files.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+_JSON = "application/vnd.pypi.simple.v1+json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """How the answer for one path goes wrong.
+
+    Attributes:
+        status: answered instead of the file. headers: sent with it.
+        truncate_at: the connection is closed after so many bytes of the file.
+        content: sent in place of the file.
+        redirect: answered as 302 to this URL.
+        stall_after: so many bytes are sent, and then nothing until the index stops.
+        stall_headers: not even a complete header is sent.
+        wrong_range: a request for a range is answered as 206 from this offset.
+        ignore_range: a request for a range is answered as a whole.
+        times: how many requests it spoils; the ones after are answered properly. 0: all.
+    """
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    truncate_at: int | None = None
+    content: bytes | None = None
+    redirect: str = ""
+    stall_after: int | None = None
+    stall_headers: bool = False
+    wrong_range: int | None = None
+    ignore_range: bool = False
+    times: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request as the index saw it; header names are in lower case."""
+
+    path: str
+    headers: Mapping[str, str]
+
+
+class LocalIndex:
+    """Serves files below ``/files/`` and the simple API below ``/simple/``; a context manager.
+
+    Args:
+        user, password: when given, everything needs basic authentication.
+        context: when given, HTTPS is spoken with it.
+        html_only: answers as PEP 503 alone says, whatever was asked for.
+    """
+
+    def __init__(
+        self,
+        *,
+        user: str = "",
+        password: str = "",
+        context: ssl.SSLContext | None = None,
+        html_only: bool = False,
+    ) -> None:
+        self.user = user
+        self.password = password
+        self.html_only = html_only
+        self.requests: list[Request] = []
+        self._scheme = "https" if context else "http"
+        self._files: dict[str, tuple[str, bytes]] = {}
+        self._faults: dict[str, Fault] = {}
+        self._spoiled: dict[str, int] = {}
+        self._guard = threading.Lock()
+        self.stopping = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.index = self
+        if context:
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
+
+    def __enter__(self) -> LocalIndex:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stopping.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def host(self) -> str:
+        """``127.0.0.1:PORT``."""
+        return f"127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def url(self) -> str:
+        """The index URL, with a slash at its end."""
+        return f"{self._scheme}://{self.host}/simple/"
+
+    def url_with(self, user: str, password: str) -> str:
+        """The index URL with credentials in it."""
+        return f"{self._scheme}://{quote(user)}:{quote(password)}@{self.host}/simple/"
+
+    def add(self, path: Path, *, name: str = "") -> str:
+        """Publish a wheel or source archive; says its URL.
+
+        Args:
+            path: the file. name: the package's, when the file's name does not begin with it.
+        """
+        name = canonicalize_name(name or path.name.split("-")[0])
+        self._files[path.name] = (name, path.read_bytes())
+        return self.file_url(path.name)
+
+    def remove(self, file: str) -> None:
+        """Delete a file, as an index may."""
+        del self._files[file]
+
+    def file_url(self, file: str) -> str:
+        """Where a file is, or would be."""
+        return f"{self._scheme}://{self.host}/files/{quote(file)}"
+
+    def fault(self, file: str, fault: Fault) -> None:
+        """Let the answers for a file (or a path with a leading slash) go wrong from now on."""
+        path = file if file.startswith("/") else f"/files/{file}"
+        with self._guard:
+            self._faults[path] = fault
+            self._spoiled[path] = 0
+
+    def heal(self) -> None:
+        """Forget all faults."""
+        with self._guard:
+            self._faults.clear()
+
+    def requested(self, file: str) -> list[Request]:
+        """The requests for a file so far."""
+        return [request for request in self.requests if request.path == f"/files/{file}"]
+
+    def take_fault(self, path: str) -> Fault:
+        """The fault for this request, which counts against its `times`."""
+        with self._guard:
+            fault = self._faults.get(path, Fault())
+            if fault.times and self._spoiled[path] >= fault.times:
+                return Fault()
+            self._spoiled[path] = self._spoiled.get(path, 0) + 1
+            return fault
+
+    def content(self, path: str) -> bytes | None:
+        """What a file's path serves."""
+        found = self._files.get(path.removeprefix("/files/"))
+        return found[1] if found and path.startswith("/files/") else None
+
+    def page(self, name: str, *, as_json: bool) -> bytes | None:
+        """One project's page of the simple API."""
+        files = {file: data for file, (owner, data) in self._files.items() if owner == name}
+        if not files:
+            return None
+        digests = {file: hashlib.sha256(data).hexdigest() for file, data in files.items()}
+        if as_json:
+            listed = [
+                {
+                    "filename": file,
+                    "url": f"../../files/{quote(file)}",
+                    "hashes": {"sha256": digests[file]},
+                    "size": len(data),
+                }
+                for file, data in files.items()
+            ]
+            return json.dumps(
+                {"meta": {"api-version": "1.1"}, "name": name, "versions": [], "files": listed}
+            ).encode()
+        links = "".join(
+            f'<a href="../../files/{quote(file)}#sha256={digests[file]}">{html.escape(file)}</a>\n'
+            for file in files
+        )
+        return f"<!DOCTYPE html><html><body>\n{links}</body></html>\n".encode()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    index: LocalIndex
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is what many of the tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Keep quiet."""
+
+    def do_GET(self) -> None:  # noqa: N802 - the base's name
+        index = self.server.index
+        path = unquote(self.path.partition("?")[0])
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        index.requests.append(Request(path=path, headers=headers))
+        if index.user and headers.get("authorization") != self._expected():
+            self._answer(401, b"", {"WWW-Authenticate": 'Basic realm="index"'})
+            return
+        if path.startswith("/simple/") and path.endswith("/") and path.count("/") == 3:
+            self._page(path)
+            return
+        fault = index.take_fault(path)
+        content = index.content(path) if fault.content is None else fault.content
+        if fault.stall_headers:
+            self.wfile.write(b"HTTP/1.1 200 O")
+            self.wfile.flush()
+            index.stopping.wait()
+            self.close_connection = True
+        elif fault.redirect:
+            self._answer(302, b"", {"Location": fault.redirect})
+        elif fault.status:
+            self._answer(fault.status, b"", fault.headers)
+        elif content is None:
+            self._answer(404, b"", {})
+        else:
+            self._file(content, headers.get("range", ""), fault)
+
+    def _expected(self) -> str:
+        pair = f"{self.server.index.user}:{self.server.index.password}"
+        return "Basic " + base64.b64encode(pair.encode()).decode()
+
+    def _page(self, path: str) -> None:
+        index = self.server.index
+        fault = index.take_fault(path)
+        as_json = _JSON in self.headers.get("Accept", "") and not index.html_only
+        page = index.page(canonicalize_name(path.split("/")[2]), as_json=as_json)
+        if fault.status or page is None:
+            self._answer(fault.status or 404, b"", fault.headers)
+        else:
+            self._answer(200, page, {"Content-Type": _JSON if as_json else "text/html"})
+
+    def _file(self, content: bytes, wanted: str, fault: Fault) -> None:
+        start = 0
+        status = 200
+        headers = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "Accept-Ranges": "bytes"}
+        if wanted.startswith("bytes=") and not fault.ignore_range:
+            start = int(wanted.removeprefix("bytes=").partition("-")[0])
+            start = start if fault.wrong_range is None else fault.wrong_range
+            status = 206
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        body = content[start:]
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        end = fault.truncate_at if fault.stall_after is None else fault.stall_after
+        self.wfile.write(body if end is None else body[: max(0, end - start)])
+        self.wfile.flush()
+        if fault.stall_after is not None:
+            self.server.index.stopping.wait()
+        self.close_connection = end is not None
+
+    def _answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
