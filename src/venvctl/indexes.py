@@ -58,6 +58,10 @@ class IndexFile:
         """Whether it is a wheel; else it is an sdist."""
         return self.name.endswith(".whl")
 
+    def hash_texts(self) -> set[str]:
+        """Its hashes as a lock writes them: ``sha256:<hex>``."""
+        return {f"{algorithm}:{digest}" for algorithm, digest in self.hashes.items()}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:

@@ -2,90 +2,29 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from venvctl import disk, indexes
-from venvctl.errors import ChangedFileError, IntegrityError, UnavailableError
+from venvctl import indexes
+from venvctl.errors import ChangedFileError, UnavailableError
 from venvctl.indexes import IndexFile, IndexOptions
 from venvctl.lockfiles.locations import redact
+from venvctl.pinstore import PinRecord, PinStore
 from venvctl.selection import selected_twice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from venvctl.lockfiles.model import Index, Lock, Pin
     from venvctl.selection import SelectedFile
     from venvctl.target import Target
 
-_SCHEMA = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PinRecord:
-    """What one index had for one name and version, for one minor version of Python.
-
-    uv leaves out wheels for older Pythons than it is asked for. So that a file which an index gets
-    later never changes what an environment is, each minor version of Python has its own record.
-
-    Attributes:
-        source: the indexes that were asked, without credentials.
-        python: e.g. ``3.11``.
-        unserved: hashes that a lock allowed and no file had; they are not asked for again.
-    """
-
-    source: str
-    name: str
-    version: str
-    python: str
-    files: tuple[IndexFile, ...]
-    unserved: tuple[str, ...] = ()
-
-    def knows(self, hashes: Iterable[str]) -> bool:
-        """Whether the index was asked when a lock already allowed these hashes."""
-        known = {hash_ for file in self.files for hash_ in _hashes(file)} | set(self.unserved)
-        return known.issuperset(hashes)
-
-
-class PinStore:
-    """The pin records of a root: ``<directory>/<source>/<name>/<version>-<python>.json``."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def load(self, pin: Pin, *, source: str, python: str) -> PinRecord | None:
-        """The record of a pin, or None where the index was never asked.
-
-        Raises:
-            IntegrityError: the record is damaged. It says which content is trusted, so it is not
-                silently made again.
-        """
-        path = self._path(source, pin.name, pin.version, python)
-        return _read(path) if path.exists() else None
-
-    def save(self, record: PinRecord) -> None:
-        """Keep a record durably.
-
-        Raises:
-            ChangedFileError: a file that is on record, for any Python, now has another hash.
-        """
-        path = self._path(record.source, record.name, record.version, record.python)
-        for other in sorted(path.parent.glob(f"{record.version}-*.json")):
-            _check_unchanged(_read(other), record, other)
-        disk.make_directory(path.parent)
-        disk.write_file(path, _encode(record))
-
-    def _path(self, source: str, name: str, version: str, python: str) -> Path:
-        key = hashlib.sha256(source.encode()).hexdigest()[:16]
-        return self._directory / key / name / f"{version}-{python}.json"
+__all__ = ["PinRecord", "PinStore", "changed", "resolve"]
 
 
 def resolve(
@@ -147,7 +86,11 @@ def changed(file: SelectedFile, found: str) -> ChangedFileError:
         file: a selected file whose `recorded` is true.
         found: SHA-256 (hex) of what the index served.
     """
-    return _changed(f"{file.name} {file.version}", file.file, file.sha256, found)
+    return ChangedFileError(
+        f"The index now serves another file as {file.file} of {file.name} {file.version}:"
+        f" its SHA-256 is {found}, and was {file.sha256} when it was first asked.",
+        hint="Find out why: an index must not change a file. Pin another version until then.",
+    )
 
 
 @dataclass(slots=True)
@@ -176,7 +119,7 @@ class _Wanted:
             for file in (self.record.files if self.record else ())
             if not (self.pin.no_binary and file.is_wheel)
             and not (self.pin.only_binary and not file.is_wheel)
-            and (not self.pin.hashes or not _hashes(file).isdisjoint(self.pin.hashes))
+            and (not self.pin.hashes or not file.hash_texts().isdisjoint(self.pin.hashes))
         ]
 
 
@@ -213,25 +156,50 @@ def _ask(
             key = (each.pin.name, each.pin.version)
             each.reason = answer.reasons.get(key, "")
             if key in answer.files:
-                each.record = _merged(each, answer.files[key], target)
+                each.record = _merged(each, answer.files[key], store, target)
                 store.save(each.record)
 
 
-def _merged(each: _Wanted, files: Iterable[IndexFile], target: Target) -> PinRecord:
-    """A record of what the index has now, and what it had before."""
-    served = {file.name: file for file in files}
-    before = {file.name: file for file in (each.record.files if each.record else ())}
-    known = {hash_ for file in served.values() for hash_ in _hashes(file)}
+def _merged(
+    each: _Wanted, files: Iterable[IndexFile], store: PinStore, target: Target
+) -> PinRecord:
+    """A record of what the index has now, and what it had before.
+
+    Raises:
+        ChangedFileError: a file is on record, for any Python, with another hash, and the lock has
+            no hashes that could tell which is right.
+    """
+    pin = each.pin
+    merged = {file.name: file for file in (each.record.files if each.record else ())}
+    unserved = {*pin.hashes, *(each.record.unserved if each.record else ())}
+    before = store.others(pin, source=each.source)
+    for file in files:
+        unserved -= file.hash_texts()
+        if not pin.hashes:
+            _check_unchanged(pin, file, before)
+        if file.name not in merged or not file.hash_texts().isdisjoint(pin.hashes):
+            merged[file.name] = file
     return PinRecord(
         source=each.source,
-        name=each.pin.name,
-        version=each.pin.version,
+        name=pin.name,
+        version=pin.version,
         python=target.python_version,
-        files=tuple(sorted({**before, **served}.values(), key=lambda file: file.name)),
-        unserved=tuple(
-            sorted({*each.pin.hashes, *(each.record.unserved if each.record else ())} - known)
-        ),
+        files=tuple(merged[name] for name in sorted(merged)),
+        unserved=tuple(sorted(unserved)),
     )
+
+
+def _check_unchanged(pin: Pin, file: IndexFile, before: Iterable[tuple[Path, PinRecord]]) -> None:
+    for path, record in before:
+        for old in record.files:
+            was, now = old.hashes.get("sha256"), file.hashes.get("sha256")
+            if old.name == file.name and was != now:
+                raise ChangedFileError(
+                    f"The index now serves another file as {file.name} of {pin.name} {pin.version}:"
+                    f" its SHA-256 is {now}, and was {was} when it was first asked.",
+                    hint=f"Find out why: an index must not change a file. To trust the new one,"
+                    f" remove {path}.",
+                )
 
 
 def _package(each: _Wanted, stored: Callable[[str], str]) -> Package | None:
@@ -295,66 +263,4 @@ def _check_had(lost: Sequence[_Wanted]) -> None:
     raise UnavailableError(
         f"No file can be had for {len(lost)} of the lock's pins. {'; '.join(lines)}.",
         hint="Make the lock again, or sync once where the index can be reached and has them.",
-    )
-
-
-def _hashes(file: IndexFile) -> set[str]:
-    return {f"{algorithm}:{digest}" for algorithm, digest in file.hashes.items()}
-
-
-def _check_unchanged(old: PinRecord, new: PinRecord, path: Path) -> None:
-    before = {file.name: file.hashes for file in old.files}
-    for file in new.files:
-        for algorithm in before.get(file.name, {}).keys() & file.hashes.keys():
-            was, now = before[file.name][algorithm], file.hashes[algorithm]
-            if was != now:
-                raise _changed(f"{new.name} {new.version}", file.name, was, now, path)
-
-
-def _changed(
-    package: str, name: str, was: str, now: str, path: Path | None = None
-) -> ChangedFileError:
-    where = f"remove {path}" if path else "sync with a new version or with hashes in the lock"
-    return ChangedFileError(
-        f"The index now serves another file as {name} of {package}: its hash is {now},"
-        f" and was {was} at the first sync.",
-        hint=f"Find out why; an index must never change a file. If it is meant, {where}.",
-    )
-
-
-def _read(path: Path) -> PinRecord:
-    try:
-        return _decode(json.loads(path.read_bytes()))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise IntegrityError(
-            f"The pin record {path} is damaged.",
-            hint="Remove it; the index is then asked again, and what it serves is trusted.",
-        ) from error
-
-
-def _encode(record: PinRecord) -> bytes:
-    tables = {"schema": _SCHEMA, **dataclasses.asdict(record)}
-    return json.dumps(tables, indent=1, ensure_ascii=False).encode() + b"\n"
-
-
-def _decode(tables: Mapping[str, Any]) -> PinRecord:
-    if tables["schema"] != _SCHEMA:
-        raise ValueError(tables["schema"])
-    return PinRecord(
-        source=str(tables["source"]),
-        name=str(tables["name"]),
-        version=str(tables["version"]),
-        python=str(tables["python"]),
-        files=tuple(
-            IndexFile(
-                name=str(file["name"]),
-                url=str(file["url"]),
-                path=str(file["path"]),
-                hashes={str(key): str(value) for key, value in file["hashes"].items()},
-                size=None if file["size"] is None else int(file["size"]),
-                upload_time=str(file["upload_time"]),
-            )
-            for file in tables["files"]
-        ),
-        unserved=tuple(map(str, tables["unserved"])),
     )

@@ -5,15 +5,21 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import unquote, urlsplit
 
 from packaging.markers import InvalidMarker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.pylock import PackageArchive, PackageWheel
 from packaging.tags import create_compatible_tags_selector
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from venvctl.errors import BuildsDeniedError, LockError, SelectionError
 from venvctl.lockfiles.direct import IN_IMAGE
+from venvctl.lockfiles.entries import (
+    archive_name,
+    is_recorded,
+    place_of,
+    version_of,
+    wheel_tags,
+)
 from venvctl.lockfiles.hashes import sha256_of
 from venvctl.lockfiles.locations import check_commit, check_file_name, check_url
 
@@ -136,12 +142,6 @@ def select(
     return Selection(files=tuple(files))
 
 
-def place_of(package: Package) -> str:
-    """Where the lock that a package was read from has it."""
-    tool = (package.tool or {}).get("venvctl")
-    return str(tool["place"]) if isinstance(tool, dict) else f"package {package.name}"
-
-
 def selected_twice(
     name: str, first: tuple[str, str], second: tuple[str, str], target: Target
 ) -> SelectionError:
@@ -151,12 +151,6 @@ def selected_twice(
         f" {first[0]} by {first[1]}, {second[0]} by {second[1]}.",
         hint="Only one may apply: correct their markers, or make the lock again.",
     )
-
-
-def is_recorded(package: Package) -> bool:
-    """Whether the hashes are those of a pin record, since the lock itself has none."""
-    tool = (package.tool or {}).get("venvctl")
-    return isinstance(tool, dict) and tool.get("recorded") is True
 
 
 def _check_python(pylock: Pylock, target: Target, environment: Mapping[str, str]) -> None:
@@ -223,8 +217,8 @@ def _applicable(
         if other is not package:
             raise selected_twice(
                 package.name,
-                (_version(other), place_of(other)),
-                (_version(package), place_of(package)),
+                (version_of(other), place_of(other)),
+                (version_of(package), place_of(package)),
                 target,
             )
     return list(found.values())
@@ -241,40 +235,16 @@ def _choose(
             hint=IN_IMAGE,
         )
     if package.archive is not None:
-        file = _archive_name(package.archive)
+        file = archive_name(package.archive)
         if not file.endswith(".whl"):
             return package.archive
-        tags = _wheel_of(package, file)
+        tags = wheel_tags(package, file)
         return next(selector([(package.archive, tags)]), None)
     # Of equal tags, pip and uv take the highest build number (PEP 427); the selector is stable.
     parsed = [(wheel, parse_wheel_filename(wheel.filename)) for wheel in package.wheels or ()]
     parsed.sort(key=lambda item: item[1][2], reverse=True)
     best = next(selector((wheel, parts[-1]) for wheel, parts in parsed), None)
     return best or package.sdist
-
-
-def _archive_name(archive: PackageArchive) -> str:
-    """The name of the file behind an archive entry; PEP 751 gives it none of its own."""
-    if archive.path:
-        return archive.path.rpartition("/")[2]
-    return unquote(urlsplit(archive.url or "").path.rpartition("/")[2])
-
-
-def _wheel_of(package: Package, file: str) -> frozenset[Tag]:
-    """The tags of a wheel that is named by a URL alone, which `Pylock` does not check."""
-    try:
-        name, version, _, tags = parse_wheel_filename(file)
-    except InvalidWheelFilename as error:
-        raise LockError(
-            f"{place_of(package)}: {file!r} is not a wheel's file name.",
-            hint="A wheel keeps the name it was built with.",
-        ) from error
-    if name != package.name or (package.version and version != package.version):
-        raise LockError(
-            f"{place_of(package)}: {file!r} is not a wheel of {package.name} {_version(package)}.",
-            hint="Correct the name or the URL.",
-        )
-    return tags
 
 
 def _check_found(
@@ -289,10 +259,10 @@ def _check_found(
     for package in missing:
         names = [wheel.filename for wheel in package.wheels or ()]
         if package.archive:
-            names.append(_archive_name(package.archive))
+            names.append(archive_name(package.archive))
         tags = sorted({str(tag) for name in names for tag in parse_wheel_filename(name)[-1]})
         lines.append(
-            f"{package.name} {_version(package)} ({place_of(package)}) offers {_some(tags)}"
+            f"{package.name} {version_of(package)} ({place_of(package)}) offers {_some(tags)}"
         )
     raise SelectionError(
         f"No file suits the image's Python {target.version}: {'; '.join(lines)}."
@@ -327,14 +297,14 @@ def _selected(
     place = place_of(package)
     kind: Literal["wheel", "sdist", "archive"]
     if isinstance(file, PackageArchive):
-        name = _archive_name(file)
+        name = archive_name(file)
         kind = "wheel" if name.endswith(".whl") else "archive"
     else:
         name = file.filename
         kind = "wheel" if isinstance(file, PackageWheel) else "sdist"
     return SelectedFile(
         name=package.name,
-        version=_version(package),
+        version=version_of(package),
         file=check_file_name(name, place),
         kind=kind,
         sha256=sha256_of(file.hashes, place),
@@ -358,7 +328,7 @@ def _from_vcs(package: Package, insecure_hosts: Collection[str]) -> SelectedFile
         check_url(vcs.url, place, insecure_hosts)
     return SelectedFile(
         name=package.name,
-        version=_version(package),
+        version=version_of(package),
         file="",
         kind="vcs",
         sha256="",
@@ -367,7 +337,3 @@ def _from_vcs(package: Package, insecure_hosts: Collection[str]) -> SelectedFile
         commit=check_commit(vcs.commit_id, vcs.url, place),
         subdirectory=vcs.subdirectory or "",
     )
-
-
-def _version(package: Package) -> str:
-    return str(package.version) if package.version is not None else ""

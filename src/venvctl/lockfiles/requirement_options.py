@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, field
 from optparse import OptionParser, Values
@@ -70,64 +71,65 @@ def split_line(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def parse_options(text: str, place: str) -> Values:
-    """Parse options by pip's own grammar.
+class Grammar(OptionParser):
+    """The options that pip allows in a requirements file.
 
-    Raises:
-        LockError: an option is unknown or lacks its value; the message names it.
+    pip parses them with `optparse` too; with it, abbreviations and `-rFILE` mean the same. It is
+    made once for a lock, since that costs more than parsing a line.
     """
-    try:
-        words = shlex.split(text)
-    except ValueError as error:
-        raise LockError(
-            f"{place}: The options can't be split into words: {error}.",
-            hint="Check the quotes on that line.",
-        ) from error
-    values, rest = _parser(place).parse_args(words)
-    if rest:
-        raise LockError(
-            f"{place}: {rest[0]!r} stands among the options.",
-            hint="Write one requirement to a line, its options after it.",
-        )
-    return values
 
+    def __init__(self) -> None:
+        super().__init__(add_help_option=False, usage="")
+        self._place = ""
+        for names, destination in (
+            (("-r", "--requirement"), "requirements"),
+            (("-c", "--constraint"), "constraints"),
+            (("-e", "--editable"), "editables"),
+            (("--extra-index-url",), "extra_index_urls"),
+            (("-f", "--find-links"), "find_links"),
+            (("--no-binary",), "no_binary"),
+            (("--only-binary",), "only_binary"),
+            (("--trusted-host",), "trusted_hosts"),
+            (("--hash",), "hashes"),
+            (("--global-option",), "build_options"),
+            (("-C", "--config-settings", "--config-setting"), "build_options"),
+            (("--use-feature",), "features"),
+        ):
+            self.add_option(*names, dest=destination, action="append")
+        self.add_option("-i", "--index-url", "--pypi-url", dest="index_url")
+        # `--pre` and `--prefer-binary` tell how to choose; of pins there is nothing to choose.
+        for name in ("--no-index", "--require-hashes", "--pre", "--prefer-binary"):
+            self.add_option(name, action="store_true")
 
-class _Parser(OptionParser):
-    """pip parses these lines with `optparse`; with it, abbreviations and `-rFILE` mean the same."""
+    def parse(self, text: str, place: str) -> Values:
+        """Parse the options of one line.
 
-    def __init__(self, place: str) -> None:
-        super().__init__(add_help_option=False)
-        self.place = place
+        Raises:
+            LockError: an option is unknown or lacks its value; the message names it.
+        """
+        self._place = place
+        try:
+            # Hashes alone, the common case, need none of the shell's rules, which are slow.
+            words = shlex.split(text) if re.search(r"[\\'\"]", text) else text.split()
+        except ValueError as error:
+            raise LockError(
+                f"{place}: The options can't be split into words: {error}.",
+                hint="Check the quotes on that line.",
+            ) from error
+        values, rest = self.parse_args(words)
+        if rest:
+            raise LockError(
+                f"{place}: {rest[0]!r} stands among the options.",
+                hint="Write one requirement to a line, its options after it.",
+            )
+        return values
 
     def error(self, msg: str) -> NoReturn:
+        """Raise what `optparse` would print before it ends the process."""
         raise LockError(
-            f"{self.place}: {msg[:1].upper()}{msg[1:]}.",
+            f"{self._place}: {msg[:1].upper()}{msg[1:]}.",
             hint="Only the options that pip allows in a requirements file can stand there.",
         )
-
-
-def _parser(place: str) -> _Parser:
-    parser = _Parser(place)
-    for names, destination in (
-        (("-r", "--requirement"), "requirements"),
-        (("-c", "--constraint"), "constraints"),
-        (("-e", "--editable"), "editables"),
-        (("--extra-index-url",), "extra_index_urls"),
-        (("-f", "--find-links"), "find_links"),
-        (("--no-binary",), "no_binary"),
-        (("--only-binary",), "only_binary"),
-        (("--trusted-host",), "trusted_hosts"),
-        (("--hash",), "hashes"),
-        (("--global-option",), "build_options"),
-        (("-C", "--config-settings", "--config-setting"), "build_options"),
-        (("--use-feature",), "features"),
-    ):
-        parser.add_option(*names, dest=destination, action="append")
-    parser.add_option("-i", "--index-url", "--pypi-url", dest="index_url")
-    # `--pre` and `--prefer-binary` tell how to choose; with everything pinned there is no choice.
-    for name in ("--no-index", "--require-hashes", "--pre", "--prefer-binary"):
-        parser.add_option(name, action="store_true")
-    return parser
 
 
 def _control(value: str, target: set[str], other: set[str]) -> None:

@@ -18,7 +18,7 @@ from venvctl.lockfiles.hashes import parse_hash
 from venvctl.lockfiles.locations import redact
 from venvctl.lockfiles.model import Lock, Pin
 from venvctl.lockfiles.requirement_lines import Line, expand_variables, read_lines
-from venvctl.lockfiles.requirement_options import Settings, parse_options, split_line
+from venvctl.lockfiles.requirement_options import Grammar, Settings, split_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +50,7 @@ class _Reading:
     """What has been gathered while the included files are followed."""
 
     files: Files
+    grammar: Grammar = field(default_factory=Grammar)
     settings: Settings = field(default_factory=Settings)
     # By place, since two includes of one file are one file.
     requirements: dict[str, _Entry] = field(default_factory=dict)
@@ -96,7 +97,7 @@ def _follow(reading: _Reading, path: Path, *, constraint: bool, above: tuple[Pat
     name = reading.files.display(path)
     for line in read_lines(reading.files.read(path), name):
         text, option_text = split_line(line.text)
-        options = parse_options(option_text, line.place)
+        options = reading.grammar.parse(option_text, line.place)
         if text:
             entry = _entry(text, options.hashes or (), line, path.parent)
             into = reading.constraints if constraint else reading.requirements

@@ -1,0 +1,117 @@
+"""Where pin records are kept: one small file for each pin, index and minor version of Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from venvctl import disk
+from venvctl.errors import IntegrityError
+from venvctl.indexes import IndexFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from venvctl.lockfiles.model import Pin
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinRecord:
+    """What one index had for one name and version, for one minor version of Python.
+
+    uv leaves out wheels for older Pythons than it is asked for. So that a file which an index gets
+    later never changes what an environment is, each minor version of Python has its own record.
+
+    Attributes:
+        source: the indexes that were asked, without credentials.
+        python: e.g. ``3.11``.
+        unserved: hashes that a lock allowed and no file had; they are not asked for again.
+    """
+
+    source: str
+    name: str
+    version: str
+    python: str
+    files: tuple[IndexFile, ...]
+    unserved: tuple[str, ...] = ()
+
+    def knows(self, hashes: Iterable[str]) -> bool:
+        """Whether the index was asked when a lock already allowed these hashes."""
+        known = {hash_ for file in self.files for hash_ in file.hash_texts()} | set(self.unserved)
+        return known.issuperset(hashes)
+
+
+class PinStore:
+    """The pin records of a root: ``<directory>/<source>/<name>/<version>-<python>.json``."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def load(self, pin: Pin, *, source: str, python: str) -> PinRecord | None:
+        """The record of a pin, or None where the index was never asked.
+
+        Raises:
+            IntegrityError: the record is damaged. It says which content is trusted, so it is not
+                silently made again.
+        """
+        path = self._path(source, pin.name, pin.version, python)
+        return _read(path) if path.exists() else None
+
+    def others(self, pin: Pin, *, source: str) -> list[tuple[Path, PinRecord]]:
+        """The records of a pin for every Python, with their files."""
+        directory = self._path(source, pin.name, pin.version, "").parent
+        return [(path, _read(path)) for path in sorted(directory.glob(f"{pin.version}-*.json"))]
+
+    def save(self, record: PinRecord) -> None:
+        """Keep a record durably."""
+        path = self._path(record.source, record.name, record.version, record.python)
+        disk.make_directory(path.parent)
+        disk.write_file(path, _encode(record))
+
+    def _path(self, source: str, name: str, version: str, python: str) -> Path:
+        key = hashlib.sha256(source.encode()).hexdigest()[:16]
+        return self._directory / key / name / f"{version}-{python}.json"
+
+
+def _read(path: Path) -> PinRecord:
+    try:
+        return _decode(json.loads(path.read_bytes()))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise IntegrityError(
+            f"The pin record {path} is damaged.",
+            hint="Remove it; the index is then asked again, and what it serves is trusted.",
+        ) from error
+
+
+def _encode(record: PinRecord) -> bytes:
+    tables = {"schema": _SCHEMA, **dataclasses.asdict(record)}
+    return json.dumps(tables, ensure_ascii=False).encode() + b"\n"
+
+
+def _decode(tables: Mapping[str, Any]) -> PinRecord:
+    if tables["schema"] != _SCHEMA:
+        raise ValueError(tables["schema"])
+    return PinRecord(
+        source=str(tables["source"]),
+        name=str(tables["name"]),
+        version=str(tables["version"]),
+        python=str(tables["python"]),
+        files=tuple(
+            IndexFile(
+                name=str(file["name"]),
+                url=str(file["url"]),
+                path=str(file["path"]),
+                hashes={str(key): str(value) for key, value in file["hashes"].items()},
+                size=None if file["size"] is None else int(file["size"]),
+                upload_time=str(file["upload_time"]),
+            )
+            for file in tables["files"]
+        ),
+        unserved=tuple(map(str, tables["unserved"])),
+    )
