@@ -15,6 +15,7 @@ from venvctl.configuration import Configuration
 from venvctl.document import Document
 from venvctl.engine.endpoint import client_settings
 from venvctl.errors import ComposeError, ConfigurationError
+from venvctl.labels import LOCK
 from venvctl.location import locate
 from venvctl.project import ComposeOptions, ComposeProject
 
@@ -33,6 +34,8 @@ _INSTALL = (
     "Install Docker Compose 2.20 or newer as a plugin of Docker: the package docker-compose-plugin"
     " of Docker's own repository, or docker-compose of Debian 13."
 )
+_CONFIG = ("config", "--format", "json")
+_EVERYTHING = ("--profile", "*", *_CONFIG)
 _LOG_LINE = re.compile(r'time="[^"]*" level=(?P<level>\w+) msg=(?P<message>"(?:[^"\\]|\\.)*"|\S+)')
 
 
@@ -78,8 +81,9 @@ def load(options: ComposeOptions, cwd: Path) -> ComposeProject:
     # Asked at the same time: it costs as much as the answer that is waited for.
     with _start([*command, "version", "--short"], cwd, capture=True) as version:
         location = locate(options, cwd, command)
-        document = _configuration(options, ["--profile", "*"], [], cwd, location.files)
+        answer = _ask([*options.arguments(), *_EVERYTHING], cwd)
         _check_version(version.communicate()[0].decode(errors="replace"))
+    document = _parse(answer, location.files)
     compatible = os.environ.get("COMPOSE_COMPATIBILITY", "").lower() in {"1", "true"}
     configuration = Configuration(
         document=document,
@@ -87,13 +91,20 @@ def load(options: ComposeOptions, cwd: Path) -> ComposeProject:
         files=location.files,
         image_separator="_" if compatible else "-",
     )
+    environments = configuration.environments()
+    # Compose leaves out a volume that no service mounts, without a word, unless its variables are
+    # left alone too. The second question is asked only where there may be such a volume.
+    if _count_locks(location.files) > len(environments):
+        answer = _ask([*options.arguments(), *_EVERYTHING, "--no-interpolate"], cwd)
+        if answer.returncode == 0:
+            configuration.check_mounted(_parse(answer, location.files), environments)
     return ComposeProject(
         name=document.text("name"),
         directory=location.directory,
         files=location.files,
         profiles=options.profiles,
         env_files=tuple(cwd / file for file in options.env_files),
-        environments=configuration.environments(),
+        environments=environments,
     )
 
 
@@ -116,7 +127,8 @@ def active_services(
     names = frozenset(service.name for service in mounting)
     if not services and not any(service.profiles for service in mounting):
         return names
-    document = _configuration(options, [], services, cwd, project.files)
+    answer = _ask([*options.arguments(), *_CONFIG, *services], cwd)
+    document = _parse(answer, project.files)
     return names & document.table("services").fields.keys()
 
 
@@ -141,7 +153,7 @@ def run(
         try:
             stdout, stderr = process.communicate()
         except KeyboardInterrupt:
-            process.wait()
+            process.communicate()
             raise
     result = ComposeResult(
         stdout=(stdout or b"").decode(errors="replace"),
@@ -166,20 +178,22 @@ def _start(command: Sequence[str], cwd: Path, *, capture: bool) -> subprocess.Po
         ) from error
 
 
-def _configuration(
-    options: ComposeOptions,
-    profiles: Sequence[str],
-    services: Sequence[str],
-    cwd: Path,
-    files: Sequence[Path],
-) -> Document:
-    arguments = [*options.arguments(), *profiles, "config", "--format", "json", *services]
-    with _start([*find_compose(), *arguments], cwd, capture=True) as process:
+def _ask(arguments: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[bytes]:
+    command = [*find_compose(), *arguments]
+    with _start(command, cwd, capture=True) as process:
         stdout, stderr = process.communicate()
-    if process.returncode != 0:
-        words = _words(stderr.decode(errors="replace"))
+    return subprocess.CompletedProcess(command, process.returncode, stdout, stderr)
+
+
+def _parse(answer: subprocess.CompletedProcess[bytes], files: Sequence[Path]) -> Document:
+    if answer.returncode != 0:
+        words = _words(answer.stderr.decode(errors="replace"))
         raise ConfigurationError(f"Docker Compose refuses the project: {words}.")
-    return Document.parse(json.loads(stdout), " + ".join(map(str, files)))
+    return Document.parse(json.loads(answer.stdout), " + ".join(map(str, files)))
+
+
+def _count_locks(files: Sequence[Path]) -> int:
+    return sum(file.read_bytes().count(LOCK.encode()) for file in files)
 
 
 def _check_version(text: str) -> None:

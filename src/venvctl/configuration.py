@@ -63,6 +63,24 @@ class Configuration:
         self._check_distinct(found)
         return found
 
+    def check_mounted(
+        self, everything: Document, environments: Iterable[ProjectEnvironment]
+    ) -> None:
+        """Find a volume with a lock that no service mounts.
+
+        Args:
+            everything: the configuration with all volumes; compose leaves such ones out otherwise.
+            environments: those that were found.
+
+        Raises:
+            ConfigurationError: there is one.
+        """
+        found = {environment.volume_key for environment in environments}
+        volumes = everything.table("volumes")
+        for key in sorted(volumes.fields.keys() - found):
+            if LOCK in volumes.table(key).mapping("labels"):
+                raise self._no_interpreter(key, "no service mounts it")
+
     def _tables(self, key: str) -> Iterable[tuple[str, Document]]:
         tables = self.document.table(key)
         return ((name, tables.table(name)) for name in sorted(tables.fields))
@@ -103,17 +121,17 @@ class Configuration:
         )
         if not environment.probed_services:
             ignored = ", ".join(service.name for service in services)
-            reason = (
-                f"only services with venvctl.ignore mount it ({ignored})"
-                if ignored
-                else "no service mounts it"
-            )
-            raise ConfigurationError(
-                f"There is no interpreter for {place}: {reason}.",
-                hint=f"Add `{key}:/venv` to the volumes of the service that runs Python.",
+            raise self._no_interpreter(
+                key, f"only services with venvctl.ignore mount it ({ignored})"
             )
         _check_mounts(environment)
         return environment
+
+    def _no_interpreter(self, key: str, reason: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"There is no interpreter for {self._place('volume', key)}: {reason}.",
+            hint=f"Add `{key}:/venv` to the volumes of the service that runs Python.",
+        )
 
     def _check_driver(self, volume: Document, place: str) -> None:
         driver = volume.text("driver", "local")

@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import io
 import json
+import os
 import subprocess
 import sys
 import tarfile
@@ -759,8 +760,9 @@ def test_an_engine_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def test_importing_the_package_does_not_import_the_sdk() -> None:
     script = "import sys, venvctl.engine; print('docker' in sys.modules, 'requests' in sys.modules)"
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout == "False False\n"
 
