@@ -242,6 +242,10 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._file(content, headers.get("range", ""), fault)
 
+    def do_HEAD(self) -> None:  # noqa: N802 - the base's name
+        """Say that files are only had whole; uv asks so before it reads a wheel's metadata."""
+        self._answer(405, b"", {})
+
     def _expected(self) -> str:
         pair = f"{self.server.index.user}:{self.server.index.password}"
         return "Basic " + base64.b64encode(pair.encode()).decode()

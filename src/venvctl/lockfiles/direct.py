@@ -18,7 +18,7 @@ from packaging.utils import (
 
 from venvctl.errors import LockError
 from venvctl.lockfiles.hashes import parse_hash
-from venvctl.lockfiles.locations import absolute, check_commit, inside, redact, split_url
+from venvctl.lockfiles.locations import check_commit, inside, redact, split_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,7 +77,6 @@ class Direct:
                 vcs=_vcs(url, subdirectory, self.place),
                 tool=tool,
             )
-        hashes = self._hashes(fragment)
         if parts.scheme in {"", "file"}:
             local = self._local(unquote(parts.path) if parts.scheme else self.location)
             file, path, url = local.name, str(local), ""
@@ -92,7 +91,7 @@ class Direct:
             archive=PackageArchive(
                 url=url or None,
                 path=path or None,
-                hashes=hashes,
+                hashes=self._hashes(fragment),
                 subdirectory=subdirectory,
             ),
             tool=tool,
@@ -122,10 +121,9 @@ class Direct:
         return hashes
 
     def _local(self, text: str) -> Path:
-        path = absolute(self.directory / text)
-        if not path.name.endswith((".whl", *_SOURCE_SUFFIXES)):
+        if not text.endswith((".whl", *_SOURCE_SUFFIXES)):
             raise LockError(f"{self.place}: {text!r} is a directory.", hint=IN_IMAGE)
-        return inside(path, self.directory, self.project, self.place)
+        return inside(text, self.directory, self.project, self.place)
 
     def _name_and_version(self, file: str, egg: str) -> tuple[NormalizedName, Version | None]:
         try:

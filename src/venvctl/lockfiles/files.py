@@ -26,14 +26,12 @@ def read_file(path: Path) -> bytes:
         LockError: it does not exist, is something else than a file, too large, or unreadable.
     """
     try:
-        # A named pipe would block for ever without O_NONBLOCK.
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise LockError(
-                    f"The lockfile {path} is not a file.", hint="Name the lockfile itself."
-                )
+        with os.fdopen(_open(path), "rb") as stream:
             content = stream.read(LIMIT + 1)
+    except IsADirectoryError as error:
+        raise LockError(
+            f"The lockfile {path} is not a file.", hint="Name the lockfile itself."
+        ) from error
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ENOTDIR}:
             raise LockError(
@@ -51,6 +49,15 @@ def read_file(path: Path) -> bytes:
             hint="Check that it is a lockfile.",
         )
     return content
+
+
+def _open(path: Path) -> int:
+    # A named pipe would block for ever without O_NONBLOCK.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    return handle
 
 
 def digests(paths: Iterable[str | Path]) -> Mapping[str, str]:

@@ -110,16 +110,23 @@ def redact(url: str) -> str:
     return re.sub(r"(?<=://)[^/?#]*@", "", url)
 
 
-def inside(path: Path, directory: Path, project: Path, place: str) -> Path:
-    """Check that a local file is below the lock's directory or the project's.
+def inside(text: str, directory: Path, project: Path, place: str) -> Path:
+    """The absolute path of a local file that is below the lock's directory or the project's.
+
+    Args:
+        text: the path as the lock has it.
+        directory: of the lock; a relative path starts there.
+        project: of the environment.
+        place: where the lock has it, for the message.
 
     Raises:
         LockError: it is somewhere else.
     """
+    path = absolute(directory / text)
     if path.is_relative_to(absolute(directory)) or path.is_relative_to(absolute(project)):
         return path
     raise LockError(
-        f"{place}: {str(path)!r} is not in the project's directory.",
+        f"{place}: {text!r} is not in the project's directory.",
         hint="Move the file into the project, or take the package from an index.",
     )
 

@@ -17,7 +17,7 @@ from packaging.version import InvalidVersion, Version
 
 from venvctl.errors import LockError
 from venvctl.lockfiles import toml
-from venvctl.lockfiles.locations import absolute, inside
+from venvctl.lockfiles.locations import inside
 from venvctl.lockfiles.model import Lock
 
 if TYPE_CHECKING:
@@ -70,8 +70,11 @@ def from_tables(
         lock = Pylock.from_dict(tables)
     except PylockValidationError as error:
         context = f"{error.context}: " if error.context else ""
+        # Markers are parsed by recursion, and explained in several lines.
+        deep = error.message.startswith("maximum recursion depth exceeded")
+        message = "It is nested too deep" if deep else error.message.partition("\n")[0]
         raise LockError(
-            f"{name}: {context}{' '.join(error.message.split())}.",
+            f"{name}: {context}{message}.",
             hint="The lock is not valid (PEP 751); make it again.",
         ) from error
     packages = [
@@ -125,8 +128,7 @@ def _located(package: Package, place: str, directory: Path, project: Path) -> Pa
     def local(file: _File) -> _File:
         if not file.path:
             return file
-        path = inside(absolute(directory / file.path), directory, project, place)
-        return dataclasses.replace(file, path=str(path))
+        return dataclasses.replace(file, path=str(inside(file.path, directory, project, place)))
 
     return dataclasses.replace(
         package,

@@ -6,13 +6,17 @@ import re
 import shlex
 from dataclasses import dataclass, field
 from optparse import OptionParser, Values
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from packaging.utils import canonicalize_name
 
 from venvctl.errors import LockError
+from venvctl.lockfiles.locations import absolute
 from venvctl.lockfiles.model import Index
 from venvctl.lockfiles.requirement_lines import expand_variables
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,15 +32,24 @@ class Settings:
     require_hashes: bool = False
     insecure_hosts: list[str] = field(default_factory=list)
 
-    def apply(self, options: Values, place: str) -> None:
-        """Take over the options of one line; URLs get their environment variables here."""
+    def apply(self, options: Values, place: str, directory: Path) -> None:
+        """Take over the options of one line.
+
+        Args:
+            options: as `Grammar.parse` gives them; URLs get their environment variables here.
+            place: where the line is.
+            directory: what relative paths start from.
+        """
         if options.no_index:
             self.no_index, self.index, self.extra = True, "", []
         if options.index_url and not self.no_index:
             self.index, self.extra = expand_variables(options.index_url, place), []
         if options.extra_index_urls and not self.no_index:
             self.extra += [expand_variables(url, place) for url in options.extra_index_urls]
-        self.find_links += [expand_variables(link, place) for link in options.find_links or ()]
+        for text in options.find_links or ():
+            link = expand_variables(text, place)
+            local = directory / link
+            self.find_links.append(str(absolute(local)) if local.is_dir() else link)
         for value in options.no_binary or ():
             _control(value, self.no_binary, self.only_binary)
         for value in options.only_binary or ():

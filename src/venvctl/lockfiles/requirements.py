@@ -125,7 +125,7 @@ def _follow(reading: _Reading, path: Path, *, constraint: bool, above: tuple[Pat
                     hint="Remove one of the `-r` or `-c` lines of the circle.",
                 )
             _follow(reading, target, constraint=is_constraint, above=(*above, path))
-        reading.settings.apply(options, line.place)
+        reading.settings.apply(options, line.place, path.parent)
 
 
 def _included(text: str, path: Path, place: str) -> Path:
@@ -185,11 +185,12 @@ def _check_hashes(reading: _Reading) -> None:
         and not entry.requirement.url
         and canonicalize_name(entry.requirement.name) not in hashed
     ]
-    required = reading.settings.require_hashes or any(entry.hashes for entry in entries)
-    if required and without:
+    others = any(entry.hashes for entry in entries)
+    if without and (others or reading.settings.require_hashes):
         more = f" (and {len(without) - 1} more)" if len(without) > 1 else ""
+        why = "other lines have" if others else "`--require-hashes` asks for one"
         raise LockError(
-            f"{without[0].place}: {without[0].text!r} has no hash{more}, though other lines have.",
+            f"{without[0].place}: {without[0].text!r} has no hash{more}, though {why}.",
             hint=f"Hashes are needed for all lines or for none. {_MAKE_LOCK}",
         )
 

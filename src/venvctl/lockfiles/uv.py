@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from venvctl.lockfiles.files import Files
     from venvctl.lockfiles.model import LockOptions
+
+
+_UNREADABLE = "error: Failed to parse lockfile"
 
 
 def read_uv(files: Files, path: Path, options: LockOptions) -> Lock:
@@ -42,11 +46,9 @@ def read_uv(files: Files, path: Path, options: LockOptions) -> Lock:
     with uv_command.directory({"uv.lock": text}) as directory:
         answer = uv_command.run(arguments, within=directory)
     if answer.exit_code != 0:
-        _explain(toml.parse(text, name), name, options)
-        raise LockError(
-            f"{name}: uv can't read it: {answer.reason()}.",
-            hint="Make the lock again with `uv lock`; a lock of a newer uv needs a newer venvctl.",
-        )
+        if _UNREADABLE not in answer.stderr:
+            _explain(toml.parse(text, name), name, options)
+        raise _refused(answer, name)
     return Lock(
         path=path,
         format="uv",
@@ -58,6 +60,21 @@ def read_uv(files: Files, path: Path, options: LockOptions) -> Lock:
             project=files.project,
             exported=True,
         ),
+    )
+
+
+def _refused(answer: uv_command.Answer, name: str) -> LockError:
+    """The explanation of uv, several lines with a drawing, as one line that begins with its place."""
+    line = re.search(r"TOML parse error at line (\d+)", answer.stderr)
+    reason = answer.reason()
+    for text in answer.stderr.splitlines():
+        plain = text.strip().removeprefix("cause: ")
+        if plain and not re.match(rf"{_UNREADABLE}|TOML parse|\d* *\||error:|warning:", plain):
+            reason = plain
+            break
+    return LockError(
+        f"{name}{f':{line[1]}' if line else ''}: uv can't read it: {reason.rstrip('.:')}.",
+        hint="Make the lock again with `uv lock`; a lock of a newer uv needs a newer venvctl.",
     )
 
 
@@ -109,5 +126,5 @@ def _unknown(name: str, kind: str, missing: Iterable[str], known: Iterable[str])
     return LockError(
         f"{name}: There is no {kind} {', '.join(map(repr, missing))};"
         f" {f'there is {names}' if names else 'the lock has none'}.",
-        hint=f"Correct the label `venvctl.{'groups' if kind == 'group' else kind + 's'}`.",
+        hint=f"Correct the label `venvctl.{kind if kind == 'package' else f'{kind}s'}`.",
     )
