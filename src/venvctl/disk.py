@@ -55,7 +55,7 @@ def translate(path: Path, *, needed: int = 0) -> Iterator[None]:
         if error.errno in {errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}:
             raise RootError(
                 f"Cannot write {path}: {os.strerror(error.errno)}.",
-                hint="Check the file system and its owner, or set VENVCTL_ROOT to another directory.",
+                hint="Check the file system and its owner, or set VENVCTL_ROOT elsewhere.",
             ) from error
         raise
 
@@ -66,6 +66,17 @@ def free_bytes(path: Path) -> int:
         path = path.parent
     state = os.statvfs(path)
     return state.f_bavail * state.f_frsize
+
+
+def sync_file(path: Path) -> None:
+    """Flush a file's content, which somebody else wrote, to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with translate(path):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+    _tell("fsync", path)
 
 
 def sync_directory(path: Path) -> None:
@@ -92,7 +103,7 @@ def sync_filesystem(path: Path) -> None:
 
 
 def make_directory(path: Path, *, mode: int = 0o755) -> None:
-    """Create a directory and its parents, with this mode whatever the umask; an existing one stays."""
+    """Create a directory and its parents, with this mode whatever the umask."""
     with translate(path):
         missing = [path]
         while not missing[-1].parent.exists():
@@ -138,7 +149,7 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 
 def append_line(path: Path, line: str, *, mode: int = 0o644) -> None:
-    """Append one line durably; a torn last line of an earlier crash is closed off first."""
+    """Append one line durably; a torn last line of an earlier crash is closed off."""
     with translate(path, needed=len(line)):
         new = not path.exists()
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
@@ -157,7 +168,7 @@ def append_line(path: Path, line: str, *, mode: int = 0o644) -> None:
 
 
 def replace_symlink(path: Path, target: str) -> None:
-    """Point a symbolic link elsewhere, by one rename; whoever follows it sees the old or the new."""
+    """Point a symbolic link elsewhere by one rename; a reader sees the old or the new."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     with translate(path):
         try:
@@ -182,9 +193,8 @@ def publish(source: Path, target: Path) -> None:
             source.rename(target)
         except OSError as error:
             if error.errno == errno.ENOTEMPTY:
-                raise FileExistsError(
-                    errno.EEXIST, os.strerror(errno.EEXIST), str(target)
-                ) from error
+                message = os.strerror(errno.EEXIST)
+                raise FileExistsError(errno.EEXIST, message, str(target)) from error
             raise
         _tell("rename", target)
         sync_directory(target.parent)
@@ -220,14 +230,13 @@ def remove_tree(path: Path) -> None:
 
 
 def retire_tree(path: Path, root: Path) -> None:
-    """Remove a directory so that nobody ever sees half of it: rename it into `tmp`, then remove."""
+    """Remove a directory so that nobody sees half of it: renamed, then removed."""
     if not path.exists():
         return
-    with temporary_directory(root) as grave:
-        with translate(path):
-            path.rename(grave / path.name)
-            _tell("rename", path)
-            sync_directory(path.parent)
+    with temporary_directory(root) as grave, translate(path):
+        path.rename(grave / path.name)
+        _tell("rename", path)
+        sync_directory(path.parent)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Marker variables that describe the running kernel, not the interpreter. A container shares its
-# host's kernel, so they are read from the host at selection time and are no part of the fingerprint.
+# host's kernel: they are read from the host at selection time, and are no part of a fingerprint.
 KERNEL_MARKERS = ("platform_release", "platform_version")
 
 
@@ -25,9 +25,11 @@ class Target:
     Attributes:
         interpreter: absolute path in the image, what `bin/python` of a generation points to.
         version: full version, e.g. ``3.11.2``.
-        cache_tag: `sys.implementation.cache_tag`, with ``t`` for a free-threaded build; names trees.
+        cache_tag: `sys.implementation.cache_tag`, with ``t`` for a free-threaded build; it is in
+            the names of trees.
         library: name of the interpreter's folder below ``lib/``, e.g. ``python3.11``.
-        tags: the compatible wheel tags, most specific first (PEP 425), as ``cp311-cp311-linux_x86_64``.
+        tags: the compatible wheel tags (PEP 425), most specific first, such as
+            ``cp311-cp311-linux_x86_64``.
         markers: the environment marker values (PEP 508), without those in `KERNEL_MARKERS`.
     """
 
@@ -40,7 +42,7 @@ class Target:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) over every field: equal for images whose interpreters are interchangeable."""
+        """SHA-256 (hex) over every field: equal for interpreters that stand in for each other."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     @property
@@ -70,3 +72,17 @@ class Target:
             "tags": list(self.tags),
             "markers": dict(self.markers),
         }
+
+    @classmethod
+    def from_dict(cls, facts: object) -> Target:
+        """Read the JSON form; raises KeyError, TypeError or AttributeError if it is none."""
+        if not isinstance(facts, dict):
+            raise TypeError("not an object")
+        return cls(
+            interpreter=str(facts["interpreter"]),
+            version=str(facts["version"]),
+            cache_tag=str(facts["cache-tag"]),
+            library=str(facts["library"]),
+            tags=tuple(str(tag) for tag in facts["tags"]),
+            markers={str(name): str(value) for name, value in facts["markers"].items()},
+        )

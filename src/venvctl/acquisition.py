@@ -1,0 +1,130 @@
+"""Gets a selection into the store: fetches what is missing, builds what comes as source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from venvctl import build, fetch
+from venvctl.errors import UnavailableError
+from venvctl.lockfiles.locations import redact
+from venvctl.origin import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from venvctl.lockfiles import Lock
+    from venvctl.progress import Progress
+    from venvctl.registration import Registration
+    from venvctl.root import Root
+    from venvctl.selection import SelectedFile, Selection
+    from venvctl.target import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acquisition:
+    """Files that are in the store now.
+
+    Attributes:
+        files: one wheel for each package, in name order.
+        fetched: how many files had to be fetched. built: how many packages come from source.
+    """
+
+    files: tuple[Origin, ...]
+    fetched: int
+    built: int
+
+
+def acquire(
+    selection: Selection,
+    lock: Lock,
+    registration: Registration,
+    root: Root,
+    *,
+    target: Target,
+    image: str,
+    offline: bool,
+    progress: Progress,
+) -> Acquisition:
+    """Have every file of a selection in the store, and a wheel for each package.
+
+    Args:
+        selection: what is wanted.
+        lock: which hosts it trusts.
+        registration: its mirrors, and how builds are to go about it.
+        root: whose store.
+        target: what builds are for.
+        image: the ID of the image that they run in.
+        offline: fetch nothing.
+        progress: told of both.
+
+    Raises:
+        UnavailableError: files can't be had; every one is named, and nothing was changed.
+        IntegrityError: what came is not what the lock says.
+        BuildError: a build failed.
+    """
+    fetched = _fetch(selection.files, lock, registration, root, offline=offline, progress=progress)
+    sources = [file for file in selection.files if file.kind != "wheel"]
+    built = (
+        build.ensure(
+            sources,
+            store=root.store,
+            target=target,
+            engine=root.engine,
+            image=image,
+            specification=registration.specification,
+            root=root.path,
+            offline=offline,
+            progress=progress,
+        )
+        if sources
+        else {}
+    )
+    return Acquisition(
+        files=tuple(_origin(file, built.get(file.name)) for file in selection.files),
+        fetched=fetched,
+        built=len(built),
+    )
+
+
+def _fetch(
+    files: Sequence[SelectedFile],
+    lock: Lock,
+    registration: Registration,
+    root: Root,
+    *,
+    offline: bool,
+    progress: Progress,
+) -> int:
+    missing = root.store.missing([file for file in files if file.kind != "vcs"])
+    if not missing:
+        return 0
+    if offline:
+        names = "".join(f"\n  {file.file} (SHA-256 {file.sha256})" for file in missing)
+        raise UnavailableError(
+            f"{len(missing)} of the lock's files are not in the store, "
+            f"and --offline forbids to fetch them:{names}",
+            hint="Sync once without --offline.",
+        )
+    settings = fetch.FetchSettings(
+        mirrors=registration.specification.index,
+        insecure_hosts=frozenset(lock.insecure_hosts),
+    )
+    fetch.fetch(missing, root.store, settings=settings, progress=progress)
+    return len(missing)
+
+
+def _origin(file: SelectedFile, built: build.BuiltWheel | None) -> Origin:
+    url = redact(file.urls[0]) if file.urls else ""
+    if built is None:
+        return Origin(
+            name=file.name, version=file.version, file=file.file, sha256=file.sha256, url=url
+        )
+    return Origin(
+        name=file.name,
+        version=built.version,
+        file=built.file,
+        sha256=built.sha256,
+        source=file.sha256 or file.commit,
+        url=url,
+    )

@@ -1,0 +1,58 @@
+"""Keeps a process on the environment generation it started with (written by venvctl).
+
+`!venvctl.pth` and `~venvctl.pth` call `pin` first and last among the path configuration files, in
+each of the passes that `site` makes. Set VENVCTL_PIN=0 for servers that reload in place.
+"""
+
+import os
+import sys
+
+MOUNT = "@mount@"
+GENERATION = "@generation@"
+
+
+def _pinned(path: str, generation: str) -> str:
+    """The same path in the generation, for a path that leads through what is current now."""
+    if path == MOUNT:
+        return generation
+    inside = path[len(MOUNT) :]
+    if not path.startswith(MOUNT + "/") or inside.startswith("/.venvctl/generations/"):
+        return path
+    return generation + inside.removeprefix("/.venvctl/current")
+
+
+def _pin_path(generation: str) -> None:
+    """Rewrite `sys.path`; what leads to one place twice stays once."""
+    pinned = [_pinned(entry, generation) for entry in sys.path]
+    for entry in sys.path:
+        if _pinned(entry, generation) != entry:
+            sys.path_importer_cache.pop(entry, None)
+    sys.path[:] = [
+        path
+        for place, path in enumerate(pinned)
+        if not path.startswith(MOUNT + "/") or path not in pinned[:place]
+    ]
+
+
+def pin() -> None:
+    """Rewrite every way to the environment so that it leads to one generation; idempotent."""
+    if os.environ.get("VENVCTL_PIN") == "0":
+        return
+    # A switch between the first and the last file must not mix two generations: the first wins.
+    generation = getattr(sys, "_venvctl_generation", GENERATION)
+    sys._venvctl_generation = generation  # type: ignore[attr-defined]
+    _pin_path(generation)
+    for name in ("prefix", "exec_prefix", "executable"):
+        value = getattr(sys, name)
+        if value:
+            setattr(sys, name, _pinned(value, generation))
+    site = sys.modules.get("site")
+    prefixes = getattr(site, "PREFIXES", [])
+    prefixes[:] = [_pinned(prefix, generation) for prefix in prefixes]
+    for module in list(sys.modules.values()):
+        # namespace packages that another .pth file made hold the path they were found by
+        places = getattr(module, "__path__", None)
+        if isinstance(places, list):
+            places[:] = [_pinned(place, generation) for place in places]
+    if os.environ.get("VIRTUAL_ENV") == MOUNT:
+        os.environ["VIRTUAL_ENV"] = generation

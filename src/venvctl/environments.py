@@ -1,0 +1,293 @@
+"""One environment on disk: its generations, which one is current, its state and its history."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from venvctl import disk
+from venvctl.errors import BusyError, IntegrityError, UsageError
+from venvctl.generations import SEAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_GENERATION = re.compile(r"([1-9][0-9]{0,8})-([0-9a-f]{32})")
+# What a generation has for venvctl itself; everything else gets a link in the volume's root.
+_PRIVATE = frozenset({SEAL})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Generation:
+    """One complete environment directory.
+
+    Attributes:
+        number: counts up within its environment, never used twice.
+        key: names what is in it; two locks with the same key share a generation.
+        path: on the host.
+    """
+
+    number: int
+    key: str
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The directory's name."""
+        return f"{self.number}-{self.key}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What the last sync saw, so that the next one can tell whether anything changed.
+
+    Attributes:
+        inputs: fingerprint by name of everything that was looked at (see `plan.Inputs`).
+        held: keys that are not switched to until the lock selects another → why.
+        last_number: the highest generation number ever used.
+        volume_inode: inode of the `volume` directory that the engine was given; 0 before that.
+        pending: containers that a rollout still has to reach: ID → when it had started.
+        stopped: IDs of containers that a restore stopped, and has to start again.
+        error: what the last sync failed with; empty after one that did not.
+    """
+
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    held: Mapping[str, str] = field(default_factory=dict)
+    last_number: int = 0
+    volume_inode: int = 0
+    pending: Mapping[str, str] = field(default_factory=dict)
+    stopped: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One line of an environment's history.
+
+    Attributes:
+        time: UTC, RFC 3339. kind: sync, switch, rollback, restore, rollout, failure, removal.
+        generation: number, 0 if there is none. key: its key. previous: number before, 0 if none.
+        reasons, changes, notes: sentences for a person.
+    """
+
+    time: str
+    kind: str
+    generation: int = 0
+    key: str = ""
+    previous: int = 0
+    reasons: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Environment:
+    """The directory ``environments/<name>`` of one root.
+
+    Args:
+        root: the root directory.
+        name: a volume's name, checked by whoever parsed it.
+    """
+
+    def __init__(self, root: Path, name: str) -> None:
+        self.root = root
+        self.name = name
+        self.directory = root / "environments" / name
+        self.volume = self.directory / "volume"
+        self._private = self.volume / ".venvctl"
+        self.generations_directory = self._private / "generations"
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything of it is on disk."""
+        return self.directory.is_dir()
+
+    @contextmanager
+    def writing(self, *, wait: float = 0.0) -> Iterator[None]:
+        """Be the one writer; a crashed writer's lock is free at once.
+
+        Args:
+            wait: seconds to wait for another writer.
+
+        Raises:
+            BusyError: somebody else still works on it; the message says which process.
+        """
+        disk.make_directory(self.directory)
+        path = self.directory / "lock"
+        lock = FileLock(path, mode=0o600)
+        try:
+            lock.acquire(timeout=wait)
+        except Timeout:
+            holder = self.writer()
+            raise BusyError(
+                f"Environment {self.name} is being worked on by {holder or 'another process'}.",
+                hint="Try again when it is done.",
+            ) from None
+        try:
+            # Not durable on purpose: it is only read while the process that wrote it lives.
+            (self.directory / "writer").write_text(f"{os.getpid()}\n")
+            yield
+        finally:
+            (self.directory / "writer").unlink(missing_ok=True)
+            lock.release()
+
+    def writer(self) -> str:
+        """Who holds the lock, for a message; empty when it can't be told."""
+        try:
+            pid = int((self.directory / "writer").read_text())
+            with open(f"/proc/{pid}/cmdline", "rb") as stream:  # noqa: PTH123 - not a file of ours
+                words = stream.read().decode(errors="replace").split("\0")
+        except (OSError, ValueError):
+            return ""
+        return f"process {pid} ({' '.join(words).strip()[:80]})"
+
+    def generations(self) -> list[Generation]:
+        """All complete generations, oldest first."""
+        if not self.generations_directory.is_dir():
+            return []
+        found = []
+        for entry in os.scandir(self.generations_directory):
+            match = _GENERATION.fullmatch(entry.name)
+            path = self.generations_directory / entry.name
+            if match and (path / SEAL).exists():
+                found.append(Generation(number=int(match[1]), key=match[2], path=path))
+        return sorted(found)
+
+    def current(self) -> Generation | None:
+        """The generation that new processes get.
+
+        Raises:
+            IntegrityError: `current` names something that is no complete generation.
+        """
+        try:
+            target = os.readlink(self._private / "current")  # noqa: PTH115 - its text is what counts
+        except FileNotFoundError:
+            return None
+        for generation in self.generations():
+            if target == f"generations/{generation.name}":
+                return generation
+        raise IntegrityError(
+            f"Environment {self.name} has {target!r} as its current generation, "
+            f"which is not in {self.generations_directory}.",
+            hint=f"Bring it back from the store: `venvctl restore {self.name}`.",
+        )
+
+    def numbered(self, number: int) -> Generation:
+        """The generation of that number; raises `UsageError` naming those that are there."""
+        for generation in self.generations():
+            if generation.number == number:
+                return generation
+        there = ", ".join(str(generation.number) for generation in self.generations()) or "none"
+        raise UsageError(
+            f"Environment {self.name} has no generation {number}; it has {there}.",
+            hint=f"`venvctl history {self.name}` shows them.",
+        )
+
+    def with_key(self, key: str) -> Generation | None:
+        """The latest generation made of that snapshot."""
+        found = [generation for generation in self.generations() if generation.key == key]
+        return found[-1] if found else None
+
+    def switch(self, generation: Generation) -> None:
+        """Make it current: links in the root first, then one rename."""
+        for entry in os.scandir(generation.path):
+            link = self.volume / entry.name
+            if entry.name not in _PRIVATE and not link.is_symlink():
+                disk.replace_symlink(link, f".venvctl/current/{entry.name}")
+        disk.replace_symlink(self._private / "current", f"generations/{generation.name}")
+
+    def prepare(self) -> None:
+        """Create what is missing of the environment's directories."""
+        disk.make_directory(self.generations_directory)
+
+    def remove_generation(self, generation: Generation) -> None:
+        """Remove a generation; the caller knows that nobody needs it."""
+        disk.retire_tree(generation.path, self.root)
+
+    def remove_stale_links(self) -> None:
+        """Remove links in the volume's root that no generation needs any more."""
+        needed = {
+            entry.name for item in self.generations() for entry in os.scandir(item.path)
+        } - _PRIVATE
+        for entry in os.scandir(self.volume):
+            if entry.is_symlink() and entry.name not in needed:
+                disk.remove_file(self.volume / entry.name)
+
+    def state(self) -> State:
+        """What the last sync saw; the empty state when there was none, or it can't be read."""
+        try:
+            document = json.loads((self.directory / "state.json").read_bytes())
+            return State(
+                inputs={str(name): str(value) for name, value in document["inputs"].items()},
+                held={str(key): str(why) for key, why in document["held"].items()},
+                last_number=int(document["last-number"]),
+                volume_inode=int(document["volume-inode"]),
+                pending={str(name): str(when) for name, when in document["pending"].items()},
+                stopped=tuple(str(name) for name in document["stopped"]),
+                error=str(document["error"]),
+            )
+        except FileNotFoundError:
+            return State()
+        except (ValueError, KeyError, TypeError, AttributeError):
+            # It only saves work: without it the next sync compares everything.
+            return State()
+
+    def save_state(self, state: State) -> None:
+        """Write what this sync saw."""
+        document = {
+            "schema": 1,
+            "inputs": dict(state.inputs),
+            "held": dict(state.held),
+            "last-number": state.last_number,
+            "volume-inode": state.volume_inode,
+            "pending": dict(state.pending),
+            "stopped": list(state.stopped),
+            "error": state.error,
+        }
+        disk.write_file(self.directory / "state.json", json.dumps(document, indent=1).encode())
+
+    def next_number(self) -> int:
+        """A number that no generation of this environment ever had."""
+        numbers = [generation.number for generation in self.generations()]
+        return max([self.state().last_number, *numbers, 0]) + 1
+
+    def record(self, event: Event) -> None:
+        """Append to the history."""
+        document = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name in Event.__slots__
+            if (value := getattr(event, name))
+        }
+        disk.append_line(self.directory / "history.jsonl", json.dumps(document))
+
+    def history(self) -> list[Event]:
+        """Everything that happened to it, oldest first; torn lines are left out."""
+        try:
+            lines = (self.directory / "history.jsonl").read_text("utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        events = []
+        for line in lines:
+            try:
+                document = json.loads(line)
+                events.append(
+                    Event(
+                        time=document["time"],
+                        kind=document["kind"],
+                        generation=document.get("generation", 0),
+                        key=document.get("key", ""),
+                        previous=document.get("previous", 0),
+                        reasons=tuple(document.get("reasons", ())),
+                        changes=tuple(document.get("changes", ())),
+                        notes=tuple(document.get("notes", ())),
+                    )
+                )
+            except (ValueError, KeyError, TypeError):
+                continue
+        return events

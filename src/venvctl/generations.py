@@ -1,0 +1,340 @@
+"""Makes one generation: trees hard-linked into a directory, with scripts, the pin and a seal.
+
+What goes where is decided first, by `arrange`, without touching the disk; `assemble` then does it
+in a temporary directory, flushes it with one `syncfs`, and gives it its name. A directory with a
+generation's name is therefore always whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import venvctl
+from venvctl import activators, disk, scripts
+from venvctl.errors import FileConflictError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from venvctl.manifest import ManifestFile
+    from venvctl.origin import Origin
+    from venvctl.progress import Progress
+    from venvctl.target import Target
+    from venvctl.trees import Tree
+
+# Part of every key: raised when a generation is laid out differently, so that all are made anew.
+LAYOUT_VERSION = 1
+SEAL = "seal.json"
+CONFIGURATION = "pyvenv.cfg"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """One path that two wheels own with different content.
+
+    Attributes:
+        path: relative to the prefix.
+        winner: distribution whose file is there. loser: the one whose file is not.
+    """
+
+    path: str
+    winner: str
+    loser: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrangement:
+    """Which file of which tree goes where.
+
+    Attributes:
+        directories: relative to the prefix, parents first.
+        links: path → (index of the tree, its file), in the order of the trees.
+        conflicts: in the order they were found.
+    """
+
+    directories: tuple[str, ...]
+    links: Mapping[str, tuple[int, ManifestFile]]
+    conflicts: tuple[Conflict, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blueprint:
+    """Everything that a generation is made of, besides the trees.
+
+    Attributes:
+        number, key: its name is ``<number>-<key>``.
+        mount: where the volume is mounted in the containers.
+        target: the interpreter it is for.
+        image: ID of the image whose interpreter that is.
+        lock_digests: what the lock's files were.
+        files: for each tree, the name of its wheel and where it came from.
+    """
+
+    number: int
+    key: str
+    mount: str
+    target: Target
+    image: str
+    lock_digests: Mapping[str, str]
+    files: Sequence[Origin]
+    conflicts: str = "last"
+    created: str = ""
+
+    @property
+    def name(self) -> str:
+        """The directory's name."""
+        return f"{self.number}-{self.key}"
+
+    @property
+    def place(self) -> str:
+        """The directory's path as containers see it."""
+        return f"{self.mount}/.venvctl/generations/{self.name}"
+
+
+@dataclass(slots=True)
+class _Ownership:
+    owner: dict[str, int] = field(default_factory=dict)
+    links: dict[str, tuple[int, ManifestFile]] = field(default_factory=dict)
+    conflicts: list[Conflict] = field(default_factory=list)
+
+
+def arrange(trees: Sequence[Tree]) -> Arrangement:
+    """Decide which file goes where; later trees win over earlier ones.
+
+    Args:
+        trees: in name order, which is the fixed rule that finds the winner of a conflict.
+
+    Raises:
+        FileConflictError: one wheel has a file where another has a directory.
+    """
+    state = _Ownership()
+    directories: dict[str, None] = {}
+    for index, tree in enumerate(trees):
+        manifest = tree.manifest
+        directories.update(dict.fromkeys(manifest.directories))
+        links = state.links
+        for file in manifest.files:
+            if file.path in links:
+                _overrule(trees, state, index, file)
+            links[file.path] = (index, file)
+        for file in manifest.bytecode:
+            links[file.path] = (index, file)
+    for path in directories.keys() & state.links.keys():
+        owner = trees[state.links[path][0]].manifest.name
+        other = next(tree.manifest.name for tree in trees if path in tree.manifest.directories)
+        raise FileConflictError(
+            f"{owner} has a file where {other} has a directory: {path}.",
+            hint=f"One of {owner} and {other} has to leave the lock: no environment can hold both.",
+        )
+    return Arrangement(
+        directories=tuple(sorted(directories)),
+        links=state.links,
+        conflicts=tuple(state.conflicts),
+    )
+
+
+def _overrule(trees: Sequence[Tree], state: _Ownership, index: int, file: ManifestFile) -> None:
+    """Note a conflict, and drop the loser's bytecode: it would be taken for the winner's."""
+    before, other = state.links[file.path]
+    if other.sha256 == file.sha256:
+        return
+    state.conflicts.append(
+        Conflict(
+            path=file.path,
+            winner=trees[index].manifest.name,
+            loser=trees[before].manifest.name,
+        )
+    )
+    if file.path.endswith(".py"):
+        folder, _, name = file.path.rpartition("/")
+        stem = f"{folder}/__pycache__/{name.removesuffix('.py')}."
+        for stale in [path for path in state.links if path.startswith(stem)]:
+            del state.links[stale]
+
+
+def assemble(
+    trees: Sequence[Tree], blueprint: Blueprint, *, into: Path, root: Path, progress: Progress
+) -> Path:
+    """Make a generation and seal it.
+
+    Args:
+        trees: one for each package, in name order; `blueprint.files` in the same order.
+        blueprint: what else it is made of.
+        into: the directory of generations.
+        root: the root directory, on the same file system.
+        progress: told of conflicts and of copies.
+
+    Returns:
+        Its directory, complete and on disk.
+
+    Raises:
+        FileConflictError: wheels disagree about a path, and `blueprint.conflicts` is "error".
+        DiskFullError, RootError: it could not be written; nothing is left of it.
+    """
+    arrangement = arrange(trees)
+    for conflict in arrangement.conflicts:
+        if blueprint.conflicts == "error":
+            raise FileConflictError(
+                f"{conflict.winner} and {conflict.loser} both own {conflict.path}, "
+                "with different content.",
+                hint="Remove one of them from the lock, or set the volume's label "
+                "`venvctl.conflicts: last` to let the last one in name order win.",
+            )
+        progress.warn(
+            f"{conflict.winner} and {conflict.loser} both own {conflict.path}, with different "
+            f"content: the file of {conflict.winner} is used."
+        )
+    disk.make_directory(into)
+    with disk.temporary_directory(root) as directory, disk.translate(into):
+        _make_directories(
+            directory, (*arrangement.directories, *_own_directories(blueprint.target))
+        )
+        _link(trees, arrangement, directory, progress)
+        generated = _generate(trees, blueprint, directory)
+        seal = _seal(trees, blueprint, arrangement, generated)
+        _write(directory / SEAL, seal, executable=False)
+        disk.sync_filesystem(directory)
+        final = into / blueprint.name
+        disk.publish(directory, final)
+    return final
+
+
+def _link(
+    trees: Sequence[Tree], arrangement: Arrangement, directory: Path, progress: Progress
+) -> None:
+    """Hard-link every file; copy where the file system does not link any more."""
+    handles = [os.open(tree.path / "prefix", os.O_RDONLY | os.O_DIRECTORY) for tree in trees]
+    destination = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    copied = 0
+    try:
+        for path, (index, file) in arrangement.links.items():
+            try:
+                os.link(
+                    file.path,
+                    path,
+                    src_dir_fd=handles[index],
+                    dst_dir_fd=destination,
+                    follow_symlinks=False,
+                )
+            except OSError as error:
+                # EXDEV: another file system or mount; EMLINK: the inode has all its links;
+                # EPERM: a file system without hard links, or the files of another owner
+                if error.errno not in {errno.EXDEV, errno.EMLINK, errno.EPERM}:
+                    raise
+                _copy(trees[index].path / "prefix" / file.path, directory / path, file.executable)
+                copied += 1
+    finally:
+        for handle in (*handles, destination):
+            os.close(handle)
+    if copied:
+        progress.warn(
+            f"{copied:,} files were copied because they could not be hard-linked: "
+            "the store and the environments should lie on one file system, and belong to one user."
+        )
+
+
+def _copy(source: Path, target: Path, executable: bool) -> None:  # noqa: FBT001 - private
+    _write(target, source.read_bytes(), executable=executable)
+
+
+def _write(path: Path, data: bytes, *, executable: bool) -> None:
+    # what is there may be a hard link into the store: never write through it
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
+    path.chmod(0o755 if executable else 0o644)
+
+
+def _generate(trees: Sequence[Tree], blueprint: Blueprint, directory: Path) -> dict[str, str]:
+    """Write what depends on where the environment is mounted; path → SHA-256."""
+    target = blueprint.target
+    site_packages = f"lib/{target.library}/site-packages"
+    contents: dict[str, tuple[bytes, bool]] = {}
+    for tree in trees:
+        for name, data in scripts.generate(tree, mount=blueprint.mount):
+            contents[f"bin/{name}"] = (data, True)
+    for name, data in activators.generate(blueprint.mount):
+        contents[f"bin/{name}"] = (data, False)
+    for name, data in scripts.pin(mount=blueprint.mount, generation=blueprint.place):
+        contents[f"{site_packages}/{name}"] = (data, False)
+    contents[CONFIGURATION] = (_configuration(target), False)
+    for path, (data, executable) in contents.items():
+        _write(directory / path, data, executable=executable)
+
+    version = f"python{target.markers['python_version']}"
+    for name, leads_to in (
+        ("python", target.interpreter),
+        ("python3", "python"),
+        (version, "python"),
+    ):
+        (directory / "bin" / name).symlink_to(leads_to)
+    if not (directory / "lib64").exists():
+        (directory / "lib64").symlink_to("lib")
+    return {path: sha256(data).hexdigest() for path, (data, _) in contents.items()}
+
+
+def _configuration(target: Target) -> bytes:
+    """`pyvenv.cfg` (PEP 405), as `python -m venv` writes it."""
+    home = target.interpreter.rpartition("/")[0]
+    return (
+        f"home = {home}\n"
+        "include-system-site-packages = false\n"
+        f"version = {target.version}\n"
+        f"executable = {target.interpreter}\n"
+    ).encode()
+
+
+def _own_directories(target: Target) -> tuple[str, ...]:
+    library = f"lib/{target.library}"
+    return ("bin", "lib", library, f"{library}/site-packages")
+
+
+def _make_directories(directory: Path, names: Iterable[str]) -> None:
+    """Create them so that a container's unprivileged user gets in, whatever our umask is."""
+    for name in dict.fromkeys(names):
+        path = directory / name
+        path.mkdir(exist_ok=True)
+        path.chmod(0o755)
+
+
+def _seal(
+    trees: Sequence[Tree],
+    blueprint: Blueprint,
+    arrangement: Arrangement,
+    generated: Mapping[str, str],
+) -> bytes:
+    target = blueprint.target
+    document = {
+        "schema": 1,
+        "number": blueprint.number,
+        "key": blueprint.key,
+        "created": blueprint.created,
+        "created-by": f"venvctl {venvctl.__version__}",
+        "mount": blueprint.mount,
+        "image": blueprint.image,
+        "target": target.to_dict(),
+        "locks": dict(blueprint.lock_digests),
+        "packages": [
+            {
+                "name": origin.name,
+                "version": origin.version,
+                "file": origin.file,
+                "sha256": origin.sha256,
+                "source": origin.source,
+                "url": origin.url,
+                "tree": tree.path.name,
+            }
+            for origin, tree in zip(blueprint.files, trees, strict=True)
+        ],
+        "conflicts": [
+            {"path": conflict.path, "winner": conflict.winner, "loser": conflict.loser}
+            for conflict in arrangement.conflicts
+        ],
+        "generated": dict(generated),
+    }
+    return json.dumps(document, indent=1).encode()

@@ -1,0 +1,202 @@
+"""Rebuilds an environment from its snapshot and the store alone, whatever was lost of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from venvctl import changeover, disk, interpreters, rollout, trees, volumes
+from venvctl.environments import Event
+from venvctl.errors import IntegrityError, RolloutStuckError, TargetError, UsageError
+from venvctl.policy import ChangeKind
+
+if TYPE_CHECKING:
+    from venvctl.engine.model import Container
+    from venvctl.environments import Environment
+    from venvctl.progress import Progress
+    from venvctl.registration import Registration
+    from venvctl.rollout import StepResult
+    from venvctl.root import Root
+    from venvctl.snapshots import Snapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreResult:
+    """What a restore did.
+
+    Attributes:
+        generation: number of the new one. previous: of the one before, 0 if none was left.
+        key: of the snapshot.
+        packages: how many it has.
+        replaced: whether the volume's directory had been lost, so that every running holder was
+            stopped and started again.
+        steps: what happened to each container otherwise.
+    """
+
+    environment: str
+    generation: int
+    previous: int
+    key: str
+    packages: int
+    replaced: bool
+    steps: tuple[StepResult, ...]
+
+
+def restore(name: str, root: Root, *, snapshot: str | None, progress: Progress) -> RestoreResult:
+    """Make the generation of a snapshot anew, from the store, and switch to it.
+
+    Neither an index nor an image registry is asked, and no build is run.
+
+    Args:
+        name: the environment's.
+        root: where it is kept.
+        snapshot: a key; None for the snapshot that was current last.
+        progress: told of each step.
+
+    Raises:
+        UsageError: there is no such environment or snapshot.
+        IntegrityError: a wheel left the store, or is damaged.
+        TargetError: no image has the interpreter that the snapshot is for.
+        RolloutStuckError: a running container that must not be restarted holds the lost volume.
+    """
+    chosen = _choose(name, root, snapshot)
+    registration = root.registry.find(name) or chosen.environments[name].registration
+    environment = root.environment(name)
+    with root.working():
+        root.registry.claim(registration)
+        with environment.writing():
+            return _rebuild(registration, environment, root, chosen, progress)
+
+
+def _rebuild(
+    registration: Registration,
+    environment: Environment,
+    root: Root,
+    chosen: Snapshot,
+    progress: Progress,
+) -> RestoreResult:
+    volumes.check(environment, root.engine.volume(environment.name))
+    lost = _lost_holders(environment, root)
+    for container in lost:
+        _check_restartable(container, environment)
+    if not lost:
+        interpreters.check_holders(registration, root, chosen.target)
+    previous = _current_number(environment)
+    chosen = dataclasses.replace(chosen, image=_image(chosen, registration, root))
+    _drop_damaged_trees(chosen, root)
+    disk.make_directory(environment.directory)
+    used = [
+        use.number
+        for item in root.snapshots.of(environment.name)
+        for use in (item.environments[environment.name],)
+    ]
+    state = environment.state()
+    environment.save_state(dataclasses.replace(state, last_number=max(state.last_number, *used, 0)))
+    generation = changeover.make_generation(chosen, environment, root, progress)
+    if lost:
+        # All of them first: the engine mounts the new directory when nobody holds the old one.
+        identifiers = tuple(container.id for container in lost)
+        environment.save_state(dataclasses.replace(environment.state(), stopped=identifiers))
+        progress.stage("stopping", total=len(lost), unit="containers")
+        for container in lost:
+            root.engine.stop(container.id)
+    changeover.switch(registration, generation, root, restart=not lost)
+    volumes.ensure(root.engine, environment, registration.labels)
+    environment.record(
+        Event(
+            time=changeover.now(),
+            kind="restore",
+            generation=generation.number,
+            key=generation.key,
+            previous=previous,
+            notes=tuple(f"{container.name}: stopped and started" for container in lost),
+        )
+    )
+    steps = changeover.finish(environment, root, progress)
+    return RestoreResult(
+        environment=environment.name,
+        generation=generation.number,
+        previous=previous,
+        key=generation.key,
+        packages=len(chosen.files),
+        replaced=bool(lost),
+        steps=steps,
+    )
+
+
+def _choose(name: str, root: Root, key: str | None) -> Snapshot:
+    had = root.snapshots.of(name)
+    if key is not None:
+        chosen = root.snapshots.load(key)
+        if name in chosen.environments:
+            return chosen
+        raise UsageError(
+            f"Environment {name} never had the snapshot {key}.",
+            hint=f"`venvctl history {name}` lists those it had.",
+        )
+    if not had:
+        raise UsageError(
+            f"There is no snapshot of an environment {name!r} in {root.path}.",
+            hint="`venvctl snapshot list` shows what can be restored.",
+        )
+    return had[-1]
+
+
+def _lost_holders(environment: Environment, root: Root) -> list[Container]:
+    """The running holders of a volume whose directory was deleted or replaced under them."""
+    recorded = environment.state().volume_inode
+    there = environment.volume.is_dir() and environment.volume.stat().st_ino == recorded
+    if there:
+        return []
+    holders = root.engine.containers(volume=environment.name)
+    return [container for container in holders if container.state in {"running", "paused"}]
+
+
+def _check_restartable(container: Container, environment: Environment) -> None:
+    step = rollout.holder_step(container, container.started_at)
+    if container.running and step.action.kind is not ChangeKind.NONE:
+        return
+    if container.running and rollout.ignores(container):
+        return
+    raise RolloutStuckError(
+        f"The directory of volume {environment.name} was lost, and {container.name} still holds "
+        f"the old one; it is left alone because {step.because}.",
+        hint=f"`docker stop {container.name}`, then `venvctl restore {environment.name}` again, "
+        f"then start it.",
+    )
+
+
+def _current_number(environment: Environment) -> int:
+    try:
+        current = environment.current()
+    except IntegrityError:
+        return 0
+    return current.number if current else 0
+
+
+def _image(chosen: Snapshot, registration: Registration, root: Root) -> str:
+    """An image with the snapshot's interpreter: the one it was made with, or a service's."""
+    candidates = [chosen.image, *registration.images.values()]
+    python = registration.specification.python
+    for reference in candidates:
+        image = root.engine.image(reference)
+        if image is None:
+            continue
+        target = root.probe.ask(image.id, python, name=reference)
+        if target.fingerprint == chosen.target.fingerprint:
+            return image.id
+    raise TargetError(
+        f"Snapshot {chosen.key} is for Python {chosen.target.version} "
+        f"({chosen.target.interpreter}), and none of {', '.join(candidates)} has that.",
+        hint="Pull or build an image with that interpreter, or sync to the lock instead.",
+    )
+
+
+def _drop_damaged_trees(chosen: Snapshot, root: Root) -> None:
+    """Trees are derived: what is not as it was is unpacked again from its wheel."""
+    bytecode = chosen.bytecode == "ahead"
+    for file in chosen.files:
+        tree = trees.load(root.store, file.sha256, chosen.target, bytecode=bytecode)
+        if tree is not None and trees.verify(tree):
+            trees.remove(root.store, tree.path.name)

@@ -1,0 +1,195 @@
+"""The root: the one directory on one file system that holds everything venvctl keeps."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from venvctl import disk
+from venvctl.environments import Environment
+from venvctl.errors import BusyError, RootError
+from venvctl.registration import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from venvctl.engine.model import Engine
+    from venvctl.pins import PinStore
+    from venvctl.probe import Probe
+    from venvctl.snapshots import SnapshotStore
+    from venvctl.store import Store
+
+_POLL = 0.05  # seconds between two attempts at the lock
+
+
+def locate() -> Path:
+    """Where the root is: $VENVCTL_ROOT, $STATE_DIRECTORY, or the system's or user's place for it.
+
+    Raises:
+        RootError: the variable names no absolute path.
+    """
+    for variable in ("VENVCTL_ROOT", "STATE_DIRECTORY"):
+        # systemd separates several state directories by colons; the first is ours
+        text = os.environ.get(variable, "").partition(":")[0]
+        if text:
+            if not text.startswith("/"):
+                raise RootError(f"{variable} is {text!r}, which is no absolute path.")
+            return Path(text)
+    if os.geteuid() == 0:
+        return Path("/var/lib/venvctl")
+    from platformdirs import user_data_path  # noqa: PLC0415 - only who needs it pays for it
+
+    return user_data_path("venvctl", appauthor=False)
+
+
+class Root:
+    """The parts of one root; each is made when it is first asked for.
+
+    Args:
+        path: the root directory.
+        engine: the engine to use instead of the one that the Docker command line would use.
+
+    Raises:
+        RootError: others may write to the directory, or it belongs to another user.
+    """
+
+    def __init__(self, path: Path, *, engine: Engine | None = None) -> None:
+        # One place has one name: it is compared with what volumes and containers carry.
+        self.path = Path(os.path.realpath(path))
+        if engine is not None:
+            self.engine = engine
+        if self.path.exists():
+            self._check()
+
+    def _check(self) -> None:
+        state = self.path.stat()
+        if not stat.S_ISDIR(state.st_mode):
+            raise RootError(f"{self.path} is not a directory.", hint="Set VENVCTL_ROOT elsewhere.")
+        if state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise RootError(
+                f"{self.path} can be written by its group or by others "
+                f"(mode {stat.S_IMODE(state.st_mode):04o}): whoever can write there decides "
+                "what your containers run.",
+                hint=f"`chmod go-w {self.path}`",
+            )
+        if state.st_uid != os.geteuid():
+            raise RootError(
+                f"{self.path} belongs to user {state.st_uid}, and this is user {os.geteuid()}.",
+                hint="Only its owner writes to a root: run venvctl as that user, "
+                "or set VENVCTL_ROOT to a directory of yours.",
+            )
+
+    def create(self) -> None:
+        """Create the directory where it is missing; other users don't get in."""
+        disk.make_directory(self.path, mode=0o700)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Be at work in this root, beside others, and keep collections out.
+
+        Whoever is alone here first removes what a crash left behind: everything in ``tmp``, and the
+        helper containers that mounted it.
+        """
+        self.create()
+        handle = self._open_lock()
+        try:
+            with suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._recover()
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            yield
+        finally:
+            os.close(handle)
+
+    @contextmanager
+    def alone(self, *, wait: float = 0.0) -> Iterator[None]:
+        """Be the only one at work in this root.
+
+        Args:
+            wait: seconds to wait for others.
+
+        Raises:
+            BusyError: somebody is at work in it.
+        """
+        self.create()
+        handle = self._open_lock()
+        deadline = time.monotonic() + wait
+        try:
+            while True:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= deadline:
+                        raise BusyError(
+                            f"Another venvctl is at work in {self.path}.",
+                            hint="Try again when it is done.",
+                        ) from None
+                    time.sleep(_POLL)
+            self._recover()
+            yield
+        finally:
+            os.close(handle)
+
+    def _open_lock(self) -> int:
+        # flock and not filelock: it can be shared, and a crashed holder's is free at once
+        with disk.translate(self.path):
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            return os.open(self.path / "lock", flags, mode=0o600)
+
+    def _recover(self) -> None:
+        leftovers = list((self.path / "tmp").glob("*"))
+        if leftovers:
+            self.engine.remove_helpers()
+        for path in leftovers:
+            disk.remove_tree(path) if path.is_dir() else disk.remove_file(path)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine that holds the volumes."""
+        from venvctl.engine import connect  # noqa: PLC0415 - a quick command does without
+
+        return connect(str(self.path))
+
+    @cached_property
+    def store(self) -> Store:
+        """The wheels and trees."""
+        from venvctl.store import Store  # noqa: PLC0415 - a quick command does without
+
+        return Store(self.path)
+
+    @cached_property
+    def snapshots(self) -> SnapshotStore:
+        """The snapshots."""
+        from venvctl.snapshots import SnapshotStore  # noqa: PLC0415 - a quick command does without
+
+        return SnapshotStore(self.path, self.store)
+
+    @cached_property
+    def probe(self) -> Probe:
+        """What is known of images."""
+        from venvctl.probe import Probe  # noqa: PLC0415 - a quick command does without
+
+        return Probe(self.path, self.engine)
+
+    @cached_property
+    def pins(self) -> PinStore:
+        """The pin records."""
+        from venvctl.pins import PinStore  # noqa: PLC0415 - a quick command does without
+
+        return PinStore(self.path / "pins")
+
+    @cached_property
+    def registry(self) -> Registry:
+        """What is remembered of the environments' owners."""
+        return Registry(self.path)
+
+    def environment(self, name: str) -> Environment:
+        """The environment of that name, whether there or not."""
+        return Environment(self.path, name)

@@ -1,0 +1,257 @@
+"""Snapshots: a selection whose files are all in the store, as a `pylock.toml` anybody can install.
+
+    snapshots/<key>/pylock.toml     PEP 751; each wheel by its path in the store, and its hash
+    snapshots/<key>/snapshot.json   what else a generation is made of: target, mount, environments
+
+A snapshot, the store and nothing else are enough to make the generation again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import tomli_w
+from packaging.pylock import Package, PackageWheel, Pylock
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from venvctl import disk
+from venvctl.errors import IntegrityError, UsageError
+from venvctl.origin import Origin
+from venvctl.registration import Registration
+from venvctl.target import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from venvctl.store import Store
+
+LOCK = "pylock.toml"
+FACTS = "snapshot.json"
+_KEY = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """An environment that has, or had, a snapshot's generation as its current one.
+
+    Attributes:
+        since: when that last became so (UTC, RFC 3339).
+        number: of that generation.
+        registration: what the environment's owner asked for then, so that it can be restored when
+            nothing else is left of it.
+    """
+
+    since: str
+    number: int
+    registration: Registration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything a generation is made of.
+
+    Attributes:
+        key: names the generation too.
+        files: one wheel for each package, in name order; built ones name their sdist.
+        environments: name of each environment that has or had it → how.
+        bytecode, conflicts: how its generation is laid out.
+    """
+
+    key: str
+    mount: str
+    image: str
+    target: Target
+    bytecode: str
+    conflicts: str
+    created: str
+    lock_digests: Mapping[str, str]
+    files: tuple[Origin, ...]
+    environments: Mapping[str, Use]
+
+
+class SnapshotStore:
+    """The snapshots of one root.
+
+    Args:
+        root: the root directory.
+        store: where their wheels are.
+    """
+
+    def __init__(self, root: Path, store: Store) -> None:
+        self._root = root
+        self._directory = root / "snapshots"
+        self._store = store
+
+    def path(self, key: str) -> Path:
+        """The directory of a snapshot, whether there or not; raises `UsageError` on a bad key."""
+        if not _KEY.fullmatch(key):
+            raise UsageError(
+                f"{key!r} is not a snapshot's key: 32 digits and lower-case letters a to f.",
+                hint="`venvctl history ENV --json` lists the keys of an environment.",
+            )
+        return self._directory / key
+
+    def __contains__(self, key: str) -> bool:
+        """Whether a snapshot is complete."""
+        return (self.path(key) / FACTS).exists() and (self.path(key) / LOCK).exists()
+
+    def keys(self) -> list[str]:
+        """The keys of all complete snapshots, sorted."""
+        if not self._directory.exists():
+            return []
+        names = sorted(entry.name for entry in self._directory.iterdir())
+        return [name for name in names if _KEY.fullmatch(name) and name in self]
+
+    def load(self, key: str) -> Snapshot:
+        """Read a snapshot.
+
+        Raises:
+            UsageError: there is none of that key.
+            IntegrityError: it can't be read, or its two files contradict each other.
+        """
+        directory = self.path(key)
+        try:
+            facts = json.loads((directory / FACTS).read_bytes())
+            lock = Pylock.from_dict(tomllib.loads((directory / LOCK).read_text("utf-8")))
+            return _parse(key, facts, lock)
+        except FileNotFoundError:
+            raise UsageError(
+                f"There is no snapshot {key}.",
+                hint="`venvctl history ENV --json` lists the keys of an environment.",
+            ) from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise IntegrityError(
+                f"Snapshot {key} in {directory} can't be read: {error}.",
+                hint="Sync the environment again to have it written anew: `venvctl sync --force`.",
+            ) from error
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Write a snapshot; all of its wheels are in the store."""
+        directory = self.path(snapshot.key)
+        disk.make_directory(directory)
+        lock = tomli_w.dumps(dict(self._lock(snapshot, directory).to_dict()))
+        disk.write_file(directory / LOCK, lock.encode())
+        disk.write_file(directory / FACTS, _facts(snapshot))
+
+    def mark_current(self, key: str, use: Use) -> None:
+        """Note that an environment's current generation is this snapshot's, from now on."""
+        snapshot = self.load(key)
+        environments = {**snapshot.environments, use.registration.name: use}
+        facts = _facts(dataclasses.replace(snapshot, environments=environments))
+        disk.write_file(self.path(key) / FACTS, facts)
+
+    def of(self, environment: str) -> list[Snapshot]:
+        """The snapshots that an environment had, the one that was current last at the end."""
+        had = [
+            snapshot
+            for snapshot in map(self.load, self.keys())
+            if environment in snapshot.environments
+        ]
+        return sorted(had, key=lambda snapshot: snapshot.environments[environment].since)
+
+    def remove(self, key: str) -> None:
+        """Forget a snapshot."""
+        disk.retire_tree(self.path(key), self._root)
+
+    def _lock(self, snapshot: Snapshot, directory: Path) -> Pylock:
+        packages = list(self._packages(snapshot.files, directory))
+        lock = Pylock(lock_version=Version("1.0"), created_by="venvctl", packages=packages)
+        lock.validate()
+        return lock
+
+    def _packages(self, files: Sequence[Origin], directory: Path) -> Iterator[Package]:
+        for origin in files:
+            wheel = self._store.wheel(origin.sha256)
+            if wheel is None:
+                raise IntegrityError(
+                    f"{origin.file} (SHA-256 {origin.sha256}) left the store while its snapshot "
+                    "was written.",
+                    hint="Sync again.",
+                )
+            yield Package(
+                name=canonicalize_name(origin.name),
+                version=Version(origin.version),
+                wheels=[
+                    PackageWheel(
+                        name=origin.file,
+                        path=os.path.relpath(wheel, directory),
+                        size=wheel.stat().st_size,
+                        hashes={"sha256": origin.sha256},
+                    )
+                ],
+            )
+
+
+def _facts(snapshot: Snapshot) -> bytes:
+    return json.dumps(
+        {
+            "schema": 1,
+            "mount": snapshot.mount,
+            "image": snapshot.image,
+            "target": snapshot.target.to_dict(),
+            "bytecode": snapshot.bytecode,
+            "conflicts": snapshot.conflicts,
+            "created": snapshot.created,
+            "locks": dict(snapshot.lock_digests),
+            "origins": {
+                origin.name: {"source": origin.source, "url": origin.url}
+                for origin in snapshot.files
+            },
+            "environments": {
+                name: {
+                    "since": use.since,
+                    "number": use.number,
+                    "registration": use.registration.to_dict(),
+                }
+                for name, use in snapshot.environments.items()
+            },
+        },
+        indent=1,
+    ).encode()
+
+
+def _parse(key: str, facts: object, lock: Pylock) -> Snapshot:
+    if not isinstance(facts, dict):
+        raise TypeError(f"{FACTS} is not an object")
+    if facts["schema"] != 1:
+        raise ValueError(f"schema {facts['schema']} of {FACTS} is not known")
+    return Snapshot(
+        key=key,
+        mount=str(facts["mount"]),
+        image=str(facts["image"]),
+        target=Target.from_dict(facts["target"]),
+        bytecode=str(facts["bytecode"]),
+        conflicts=str(facts["conflicts"]),
+        created=str(facts["created"]),
+        lock_digests={str(name): str(digest) for name, digest in facts["locks"].items()},
+        files=tuple(_origin(package, facts["origins"]) for package in lock.packages),
+        environments={
+            str(name): Use(
+                since=str(use["since"]),
+                number=int(use["number"]),
+                registration=Registration.from_dict(use["registration"], source=FACTS),
+            )
+            for name, use in facts["environments"].items()
+        },
+    )
+
+
+def _origin(package: Package, origins: Mapping[str, Mapping[str, str]]) -> Origin:
+    wheel = (package.wheels or ())[0]
+    origin = origins[package.name]
+    return Origin(
+        name=package.name,
+        version=str(package.version),
+        file=wheel.filename,
+        sha256=wheel.hashes["sha256"],
+        source=str(origin["source"]),
+        url=str(origin["url"]),
+    )

@@ -1,0 +1,459 @@
+"""The road of a lockfile: lock, selection, snapshot, generation, switch, rollout.
+
+Everything before the switch can fail without a container noticing. Nothing in a later step reaches
+back to an earlier one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from venvctl import changeover, interpreters, lockfiles, plan, volumes
+from venvctl.environments import Event
+from venvctl.errors import IntegrityError, VenvctlError
+from venvctl.origin import Origin
+from venvctl.plan import Action
+from venvctl.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from venvctl.environments import Environment, Generation, State
+    from venvctl.lockfiles import Lock
+    from venvctl.progress import Progress
+    from venvctl.registration import Registration
+    from venvctl.rollout import StepResult
+    from venvctl.root import Root
+    from venvctl.selection import SelectedFile, Selection
+    from venvctl.snapshots import Snapshot
+    from venvctl.target import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOptions:
+    """How a sync is to go about it.
+
+    Attributes:
+        force: sync although nothing changed, and to a key that is held.
+        dry_run: decide, and do nothing.
+        offline: use the store and the pin records alone.
+        restart: roll out; otherwise the holders stay on what they run.
+        recreated: services that compose is about to recreate, whose containers may therefore run
+            another interpreter still.
+        defer_rollout: leave the rollout to the caller, who calls `changeover.finish` (`venvctl up`
+            first has compose recreate what it wants to).
+        wait: seconds to wait for another writer.
+    """
+
+    force: bool = False
+    dry_run: bool = False
+    offline: bool = False
+    restart: bool = True
+    recreated: frozenset[str] = frozenset()
+    defer_rollout: bool = False
+    wait: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncResult:
+    """What a sync did, or with `dry_run` would do.
+
+    Attributes:
+        environment: its name.
+        action: what was decided. because: why it was this.
+        reasons: why anything was looked at; every one.
+        key: what the lock means; empty when nothing was looked at.
+        generation: number of the current one afterwards, 0 if there is none. previous: before.
+        changes: packages that differ between the two.
+        fetched: how many files were fetched. built: how many packages came from source.
+        missing: files that would have to be fetched (dry run only).
+        volume_created: whether the engine was given the volume now.
+        warnings: sentences for a person.
+        steps: what happened to each container.
+        seconds: how long each step of the road took, by its name.
+    """
+
+    environment: str
+    action: Action
+    because: str
+    reasons: tuple[str, ...] = ()
+    key: str = ""
+    generation: int = 0
+    previous: int = 0
+    changes: tuple[str, ...] = ()
+    fetched: int = 0
+    built: int = 0
+    missing: tuple[str, ...] = ()
+    volume_created: bool = False
+    warnings: tuple[str, ...] = ()
+    steps: tuple[StepResult, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """One sync under way: what it works on."""
+
+    registration: Registration
+    root: Root
+    environment: Environment
+    options: SyncOptions
+    watch: Stopwatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """What is, before anything is done."""
+
+    state: State
+    images: Mapping[str, str]
+    reasons: tuple[str, ...]
+    current: Generation | None
+    has_volume: bool
+
+    @property
+    def number(self) -> int:
+        """The current generation's number, 0 if there is none."""
+        return self.current.number if self.current else 0
+
+
+def sync(
+    registration: Registration, root: Root, options: SyncOptions, progress: Progress
+) -> SyncResult:
+    """Bring one environment to what its lock says, and its containers with it.
+
+    Args:
+        registration: what its owner asks for.
+        root: where it is kept.
+        options: how to go about it.
+        progress: told of each step.
+
+    Raises:
+        VenvctlError: any of them. One raised before the switch has changed nothing that a
+            container sees; `RolloutStuckError` comes after it.
+    """
+    work = _Work(
+        registration=registration,
+        root=root,
+        environment=root.environment(registration.name),
+        options=options,
+        watch=Stopwatch(progress),
+    )
+    look = _look(work)
+    if not look.reasons:
+        return _nothing(work, look)
+    if options.dry_run:
+        return _preview(work, look)
+    with root.working():
+        root.registry.claim(registration)
+        with work.environment.writing(wait=options.wait):
+            look = _look(work)  # another writer may have done it while this one waited
+            if not look.reasons:
+                return _nothing(work, look)
+            try:
+                return _walk(work, look)
+            except VenvctlError as error:
+                _note_failure(work, look, error)
+                raise
+
+
+def _walk(work: _Work, look: _Look) -> SyncResult:
+    """The road itself."""
+    watch = work.watch
+    with watch("lock"):
+        lock = _read_lock(work)
+    with watch("target"):
+        target = interpreters.agreed(work.registration, work.root, look.images)
+    with watch("selection"):
+        selection = _select(work, lock, target)
+    wanted = _key(work, selection, target)
+    decision = _decide(work, look, wanted)
+    fetched = built = 0
+    generation = _present(work, look, decision.action, wanted)
+    if generation is None:
+        with watch("snapshot"):
+            snapshot, fetched, built = _snapshot(work, look, lock, target, selection, wanted)
+        with watch("generation"):
+            generation = changeover.make_generation(snapshot, work.environment, work.root, watch)
+
+    changes = _changes(work, look.current, generation)
+    if generation != look.current or not look.has_volume:
+        interpreters.check_holders(
+            work.registration, work.root, target, recreated=work.options.recreated
+        )
+    if generation != look.current:
+        with watch("switch"):
+            changeover.switch(
+                work.registration, generation, work.root, restart=work.options.restart
+            )
+    created = volumes.ensure(work.root.engine, work.environment, work.registration.labels)
+    _remember(work, look, lock, hold=decision.action is Action.HOLD)
+    result = SyncResult(
+        environment=work.environment.name,
+        action=decision.action,
+        because=decision.because,
+        reasons=look.reasons,
+        key=wanted,
+        generation=generation.number,
+        previous=look.number,
+        changes=changes,
+        fetched=fetched,
+        built=built,
+        volume_created=created,
+        warnings=tuple(watch.warnings),
+    )
+    _record(work, result)
+    steps: tuple[StepResult, ...] = ()
+    if work.options.restart and not work.options.defer_rollout:
+        with watch("rollout"):
+            steps = changeover.finish(work.environment, work.root, watch)
+    return dataclasses.replace(result, steps=steps, seconds=dict(watch.seconds))
+
+
+def _look(work: _Work) -> _Look:
+    """Compare everything that decides with what the last sync saw."""
+    environment, engine = work.environment, work.root.engine
+    state = environment.state()
+    conditions = []
+    current = None
+    with suppress(IntegrityError):
+        current = environment.current()
+    has_volume = volumes.check(environment, engine.volume(environment.name))
+    changeover.check_not_replaced(environment, work.root)
+    if state.inputs and current is None:
+        conditions.append("its current generation is missing")
+    if state.inputs and not has_volume:
+        conditions.append(f"the volume {environment.name} is missing")
+    if (state.pending or state.stopped) and work.options.restart:
+        conditions.append("its last rollout was interrupted")
+    if work.options.force:
+        conditions.append("--force asks for it")
+    images = interpreters.images(work.registration, work.root)
+    lock = str(work.registration.specification.lock)
+    paths = plan.lock_paths(state.inputs)
+    digests = lockfiles.digests(paths if lock in paths else [lock])
+    now = _inputs(work, digests, images)
+    return _Look(
+        state=state,
+        images=images,
+        reasons=plan.reasons(state.inputs, now, conditions=conditions),
+        current=current,
+        has_volume=has_volume,
+    )
+
+
+def _inputs(work: _Work, digests: Mapping[str, str], images: Mapping[str, str]) -> dict[str, str]:
+    registration = work.registration
+    return plan.inputs(
+        registration.specification, mount=registration.mount, locks=digests, images=images
+    )
+
+
+def _read_lock(work: _Work) -> Lock:
+    specification = work.registration.specification
+    work.watch.stage("reading the lock")
+    lock = lockfiles.read(
+        specification.lock,
+        options=lockfiles.LockOptions(
+            format=specification.format,
+            extras=specification.extras,
+            groups=specification.groups,
+            package=specification.package,
+            project=work.registration.directory,
+        ),
+    )
+    for warning in lock.warnings:
+        work.watch.warn(warning)
+    return lock
+
+
+def _select(work: _Work, lock: Lock, target: Target) -> Selection:
+    from venvctl import pins, selection  # noqa: PLC0415 - a sync with nothing to do does without
+
+    work.watch.stage("selecting")
+    store = work.root.store
+
+    def stored(sha256: str) -> str:
+        path = store.wheel(sha256)
+        return path.name if path else ""
+
+    pylock = pins.resolve(
+        lock,
+        target,
+        work.root.pins,
+        offline=work.options.offline,
+        refresh=work.options.force and not work.options.offline,
+        stored=stored,
+    )
+    return selection.select(
+        pylock,
+        target,
+        extras=lock.extras,
+        groups=lock.groups,
+        builds=work.registration.specification.builds == "allow",
+        insecure_hosts=lock.insecure_hosts,
+    )
+
+
+def _key(work: _Work, selection: Selection, target: Target) -> str:
+    registration = work.registration
+    return plan.key(
+        selection, target, mount=registration.mount, specification=registration.specification
+    )
+
+
+def _decide(work: _Work, look: _Look, wanted: str) -> plan.Decision:
+    return plan.decide(
+        wanted,
+        current=look.current.key if look.current else "",
+        present=[generation.key for generation in work.environment.generations()],
+        held=look.state.held,
+        force=work.options.force,
+    )
+
+
+def _present(work: _Work, look: _Look, action: Action, wanted: str) -> Generation | None:
+    """The generation to end on, where it is there already; None where it has to be made."""
+    if action in {Action.HOLD, Action.KEEP}:
+        return look.current
+    return work.environment.with_key(wanted) if action is Action.REUSE else None
+
+
+def _snapshot(
+    work: _Work, look: _Look, lock: Lock, target: Target, selection: Selection, key: str
+) -> tuple[Snapshot, int, int]:
+    """Have every file in the store, and write down what was chosen."""
+    from venvctl.acquisition import acquire  # noqa: PLC0415 - it brings an HTTP stack
+    from venvctl.snapshots import Snapshot  # noqa: PLC0415 - a sync with nothing to do does without
+
+    registration = work.registration
+    image = next(iter(look.images.values()))
+    acquired = acquire(
+        selection,
+        lock,
+        registration,
+        work.root,
+        target=target,
+        image=image,
+        offline=work.options.offline,
+        progress=work.watch,
+    )
+    snapshot = Snapshot(
+        key=key,
+        mount=registration.mount,
+        image=image,
+        target=target,
+        bytecode=registration.specification.bytecode,
+        conflicts=registration.specification.conflicts,
+        created=changeover.now(),
+        lock_digests=dict(lock.digests),
+        files=acquired.files,
+        environments={},
+    )
+    if key not in work.root.snapshots:
+        work.root.snapshots.save(snapshot)
+    return snapshot, acquired.fetched, acquired.built
+
+
+def _changes(work: _Work, before: Generation | None, after: Generation) -> tuple[str, ...]:
+    if before == after:
+        return ()
+    snapshots = work.root.snapshots
+    old = snapshots.load(before.key).files if before and before.key in snapshots else ()
+    return plan.differences(old, snapshots.load(after.key).files)
+
+
+def _remember(work: _Work, look: _Look, lock: Lock, *, hold: bool) -> None:
+    """Write down what was seen: the next sync compares with it."""
+    state = work.environment.state()
+    work.environment.save_state(
+        dataclasses.replace(
+            state,
+            inputs=_inputs(work, lock.digests, look.images),
+            held=state.held if hold else {},
+            error="",
+        )
+    )
+
+
+def _record(work: _Work, result: SyncResult) -> None:
+    """One line of history for each sync that looked at anything."""
+    work.environment.record(
+        Event(
+            time=changeover.now(),
+            kind="sync",
+            generation=result.generation,
+            key=result.key,
+            previous=result.previous,
+            reasons=result.reasons,
+            changes=result.changes,
+            notes=(f"{result.action}: {result.because}", *result.warnings),
+        )
+    )
+
+
+def _note_failure(work: _Work, look: _Look, error: VenvctlError) -> None:
+    """Keep why it failed for `status` and `history`; the disk may be what failed."""
+    environment = work.environment
+    try:
+        environment.save_state(dataclasses.replace(environment.state(), error=error.message))
+        environment.record(
+            Event(
+                time=changeover.now(),
+                kind="failure",
+                generation=look.number,
+                reasons=look.reasons,
+                notes=(f"{error.code}: {error.message}",),
+            )
+        )
+    except VenvctlError:
+        return  # the first error is the one to tell
+
+
+def _nothing(work: _Work, look: _Look) -> SyncResult:
+    return SyncResult(
+        environment=work.environment.name,
+        action=Action.NOTHING,
+        because="nothing changed since the last sync",
+        generation=look.number,
+        previous=look.number,
+    )
+
+
+def _preview(work: _Work, look: _Look) -> SyncResult:
+    """What a sync would do, as far as it can be told without doing it."""
+    lock = _read_lock(work)
+    target = interpreters.agreed(work.registration, work.root, look.images)
+    selection = _select(work, lock, target)
+    wanted = _key(work, selection, target)
+    decision = _decide(work, look, wanted)
+    changes: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    if decision.action in {Action.BUILD, Action.REUSE}:
+        snapshots = work.root.snapshots
+        has = look.current is not None and look.current.key in snapshots
+        old = snapshots.load(look.current.key).files if look.current and has else ()
+        changes = plan.differences(old, [_as_origin(file) for file in selection.files])
+        fetchable = [file for file in selection.files if file.kind != "vcs"]
+        missing = tuple(file.file for file in work.root.store.missing(fetchable))
+    return SyncResult(
+        environment=work.environment.name,
+        action=decision.action,
+        because=decision.because,
+        reasons=look.reasons,
+        key=wanted,
+        generation=look.number,
+        previous=look.number,
+        changes=changes,
+        missing=missing,
+        warnings=tuple(work.watch.warnings),
+        dry_run=True,
+    )
+
+
+def _as_origin(file: SelectedFile) -> Origin:
+    return Origin(name=file.name, version=file.version, file=file.file, sha256=file.sha256)
