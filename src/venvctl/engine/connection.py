@@ -86,11 +86,15 @@ class Connection:
 
     def _unreachable(self, what: str, error: BaseException) -> EngineUnreachableError:
         cause = _operating_system_error(error)
+        late = isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error)
         if isinstance(cause, PermissionError):
             hint = "Run as root, or add this user to the group that owns the socket (`docker`)."
         else:
             hint = "Start it (`systemctl start docker`), or set DOCKER_HOST to its socket."
-        reason = (cause.strerror or str(cause)) if cause else str(error).strip().rstrip(".")
+        if late:
+            reason = "it took too long"
+        else:
+            reason = (cause.strerror or str(cause)) if cause else str(error).strip().rstrip(".")
         return EngineUnreachableError(
             f"The Docker Engine at {self.endpoint} did not answer when asked to {what}: {reason}.",
             hint=hint,

@@ -202,6 +202,7 @@ class DockerEngine:
                 timer.cancel()
                 timer.join()
                 close_stream(stream)
+        with self._connection.asking(what) as client:
             code = client.exec_inspect(execution)["ExitCode"]
         stdout, stderr = (tasks.bounded(kept) for kept in streams)
         return TaskResult(

@@ -1,0 +1,192 @@
+"""An engine that goes away in the middle of a call, or hangs: a real one behind a socket to cut."""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from venvctl.engine import connect
+from venvctl.engine.connection import Connection
+from venvctl.engine.model import Task
+from venvctl.errors import EngineUnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from engine.conftest import Docker, Unique
+    from venvctl.engine.docker import DockerEngine
+
+pytestmark = pytest.mark.engine
+
+
+class Relay:
+    """A Unix socket that leads to the engine's, until it is cut."""
+
+    def __init__(self, path: Path, target: str) -> None:
+        self.endpoint = f"unix://{path}"
+        self._target = target.removeprefix("unix://")
+        self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._spawn(self._accept)
+
+    def cut(self) -> None:
+        """Close the socket and every connection through it."""
+        for one in (self._listener, *self._open):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        for one in (self._listener, *self._open):
+            one.close()
+
+    def _spawn(self, target: Callable[..., None], *arguments: socket.socket) -> None:
+        self._threads.append(threading.Thread(target=target, args=arguments))
+        self._threads[-1].start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                far = socket.socket(socket.AF_UNIX)
+                far.connect(self._target)
+                self._open += [near, far]
+                self._spawn(self._pump, near, far)
+                self._spawn(self._pump, far, near)
+
+    @staticmethod
+    def _pump(source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                sink.sendall(data)
+        for one in (source, sink):
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def relay(engine: DockerEngine, tmp_path: Path) -> Iterator[Relay]:
+    relay = Relay(tmp_path / "relay.sock", engine.endpoint)
+    yield relay
+    relay.cut()
+
+
+@pytest.fixture
+def relayed(
+    relay: Relay, root_identity: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DockerEngine]:
+    with monkeypatch.context() as patch:
+        patch.setenv("DOCKER_HOST", relay.endpoint)
+        relayed = connect(root_identity)
+    yield relayed
+    relayed.close()
+
+
+def cut_soon(relay: Relay) -> threading.Timer:
+    timer = threading.Timer(0.7, relay.cut)
+    timer.start()
+    return timer
+
+
+def test_it_goes_away_while_a_helper_runs(
+    engine: DockerEngine, relayed: DockerEngine, relay: Relay, image_311: str
+) -> None:
+    timer = cut_soon(relay)
+    task = Task(purpose="test", image=image_311, command=["sleep", "60"])
+    with pytest.raises(EngineUnreachableError, match=f"^The Docker Engine at {relay.endpoint} "):
+        relayed.run(task)
+    timer.join()
+    # What could not be removed then is removed by whoever recovers.
+    assert engine.remove_helpers() == 1
+
+
+def test_it_goes_away_while_a_container_stops(
+    relayed: DockerEngine, relay: Relay, docker: Docker, image_311: str, unique: Unique
+) -> None:
+    name = unique("web")
+    docker("run", "--detach", "--name", name, "--stop-timeout", "3", image_311, "sleep", "60")
+    timer = cut_soon(relay)
+    message = f"The Docker Engine at {relay.endpoint} did not answer when asked to restart the"
+    with pytest.raises(EngineUnreachableError, match=f"^{re.escape(message)} container {name}: "):
+        relayed.restart(name)
+    timer.join()
+
+
+def test_it_goes_away_while_a_command_runs(
+    relayed: DockerEngine, relay: Relay, docker: Docker, image_311: str, unique: Unique
+) -> None:
+    docker("run", "--detach", "--name", unique("web"), image_311, "sleep", "60")
+    timer = cut_soon(relay)
+    with pytest.raises(EngineUnreachableError):
+        relayed.execute(unique("web"), ["sleep", "60"])
+    timer.join()
+
+
+def test_it_goes_away_while_its_events_are_followed(relayed: DockerEngine, relay: Relay) -> None:
+    timer = cut_soon(relay)
+    with pytest.raises(EngineUnreachableError) as caught:
+        list(relayed.events())
+    timer.join()
+    assert caught.value.message == f"The Docker Engine at {relay.endpoint} ended its events."
+
+
+def test_it_comes_back(
+    relayed: DockerEngine, relay: Relay, engine: DockerEngine, tmp_path: Path
+) -> None:
+    assert relayed.version() == engine.version()
+    relay.cut()
+    with pytest.raises(EngineUnreachableError) as caught:
+        relayed.version()
+    assert caught.value.message == (
+        f"The Docker Engine at {relay.endpoint} did not answer when asked to tell its version:"
+        " Connection refused."
+    )
+    (tmp_path / "relay.sock").unlink()
+    again = Relay(tmp_path / "relay.sock", engine.endpoint)
+    assert relayed.version() == engine.version()
+    relayed.close()
+    again.cut()
+
+
+def test_it_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("venvctl.engine.connection.PATIENCE", 0.2)
+    endpoint = f"unix://{tmp_path}/hangs.sock"
+    connection = Connection(endpoint)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/hangs.sock")
+        listener.listen()
+        with pytest.raises(EngineUnreachableError) as caught, connection.asking("answer"):
+            pytest.fail("it was connected to")
+    assert caught.value.message == (
+        f"The Docker Engine at {endpoint} did not answer when asked to answer: it took too long."
+    )
+
+
+def test_it_is_something_else(tmp_path: Path) -> None:
+    endpoint = f"unix://{tmp_path}/other.sock"
+    connection = Connection(endpoint)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{tmp_path}/other.sock")
+        listener.listen()
+
+        def answer() -> None:
+            for _ in range(2):
+                with listener.accept()[0] as one, suppress(OSError):
+                    one.sendall(b"220 mail ready\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(EngineUnreachableError) as caught, connection.asking("answer"):
+            pytest.fail("it was connected to")
+        thread.join()
+    assert caught.value.message.startswith(
+        f"The Docker Engine at {endpoint} did not answer when asked to answer: "
+    )
