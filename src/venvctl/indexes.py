@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from packaging.pylock import Pylock, PylockValidationError
+from packaging.utils import canonicalize_version
 
 from venvctl.errors import UnavailableError
 from venvctl.lockfiles import toml, uv_command
 from venvctl.lockfiles.locations import check_url, redact
 from venvctl.lockfiles.model import Index
+from venvctl.lockfiles.pylock import without_legacy_sdists
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -69,7 +73,8 @@ class Answer:
 
     Attributes:
         files: (name, version) → its files, of those that the index has.
-        reasons: (name, version) → why it can't be used, of those that it hasn't.
+        reasons: (name, version) → why it can't be used, of those that it hasn't. The versions are
+            canonical, since an index may write 1.0 where a lock writes 1.
     """
 
     files: Mapping[tuple[str, str], tuple[IndexFile, ...]]
@@ -134,6 +139,8 @@ def _ask(pins: list[tuple[str, str]], index: Index, python: str, directory: Path
             *("pip", "compile", "pins.txt", "--format", "pylock.toml", "--no-header"),
             # Without --universal, uv leaves out what does not suit the host.
             *("--no-deps", "--universal", "--python-version", python, "--no-annotate"),
+            # Nothing is run with it; looking for one would take uv longer than the answer.
+            *("--python", sys.executable),
             # All indexes count alike, as for pip; what may be taken is for the hashes to say.
             *("--index-strategy", "unsafe-best-match"),
             *(["--no-index"] if index.disabled else []),
@@ -150,7 +157,11 @@ def _ask(pins: list[tuple[str, str]], index: Index, python: str, directory: Path
             hint="Check the index and the network; the environment stays as it is until then.",
         )
     if len(pins) == 1:
-        return Answer(files={}, reasons={pins[0]: done.reason()})
+        reason = done.reason()
+        # uv goes on to say that what was asked for therefore can't be had.
+        short = re.search(r"Because (.+?)(,? and you require |, we can conclude )", reason)
+        key = (pins[0][0], canonicalize_version(pins[0][1]))
+        return Answer(files={}, reasons={key: short[1] if short else reason})
     middle = len(pins) // 2
     first = _ask(pins[:middle], index, python, directory)
     second = _ask(pins[middle:], index, python, directory)
@@ -172,7 +183,7 @@ def _environment(index: Index) -> dict[str, str]:
 def _parse(text: str) -> dict[tuple[str, str], tuple[IndexFile, ...]]:
     tables = toml.parse(text, "uv's answer")
     try:
-        lock = Pylock.from_dict(tables)
+        lock = Pylock.from_dict(without_legacy_sdists(tables))
     except PylockValidationError as error:
         raise UnavailableError(
             f"The index gave an answer that can't be used: {error}.",
@@ -183,7 +194,9 @@ def _parse(text: str) -> dict[tuple[str, str], tuple[IndexFile, ...]]:
         files = [_file(wheel) for wheel in package.wheels or ()]
         if package.sdist:
             files.append(_file(package.sdist))
-        found[package.name, str(package.version)] = tuple(sorted(files, key=lambda file: file.name))
+        found[package.name, canonicalize_version(str(package.version))] = tuple(
+            sorted(files, key=lambda file: file.name)
+        )
     return found
 
 

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock
-from packaging.utils import canonicalize_name
+from packaging.utils import (
+    InvalidSdistFilename,
+    canonicalize_name,
+    canonicalize_version,
+    parse_sdist_filename,
+    parse_wheel_filename,
+)
 from packaging.version import Version
 
 from venvctl import indexes
@@ -131,7 +137,7 @@ def _applicable(pins: Iterable[Pin], target: Target) -> list[Pin]:
         if pin.marker is not None and not pin.marker.evaluate(dict(environment)):
             continue
         other = found.setdefault(pin.name, pin)
-        if (other.version, other.hashes) != (pin.version, pin.hashes):
+        if (Version(other.version), other.hashes) != (Version(pin.version), pin.hashes):
             raise selected_twice(
                 pin.name, (other.version, other.place), (pin.version, pin.place), target
             )
@@ -153,7 +159,7 @@ def _ask(
             insecure_hosts=insecure_hosts,
         )
         for each in group:
-            key = (each.pin.name, each.pin.version)
+            key = (each.pin.name, canonicalize_version(each.pin.version))
             each.reason = answer.reasons.get(key, "")
             if key in answer.files:
                 each.record = _merged(each, answer.files[key], store, target)
@@ -239,11 +245,21 @@ def _package(each: _Wanted, stored: Callable[[str], str]) -> Package | None:
     ]
     return Package(
         name=canonicalize_name(pin.name),
-        version=Version(pin.version),
+        version=_version(files[0].name) or Version(pin.version),
         sdist=sdists[0] if sdists else None,
         wheels=wheels or None,
         tool={"venvctl": {"place": pin.place, "recorded": not pin.hashes}},
     )
+
+
+def _version(file: str) -> Version | None:
+    """The version as the file has it: 1 and 1.0 are one version, and must be one selection."""
+    if file.endswith(".whl"):
+        return parse_wheel_filename(file)[1]
+    try:
+        return parse_sdist_filename(file)[1]
+    except InvalidSdistFilename:
+        return None  # from before PEP 625
 
 
 def _check_had(lost: Sequence[_Wanted]) -> None:

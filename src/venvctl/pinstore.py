@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from packaging.utils import canonicalize_version
+
 from venvctl import disk
 from venvctl.errors import IntegrityError
 from venvctl.indexes import IndexFile
@@ -66,7 +68,10 @@ class PinStore:
     def others(self, pin: Pin, *, source: str) -> list[tuple[Path, PinRecord]]:
         """The records of a pin for every Python, with their files."""
         directory = self._path(source, pin.name, pin.version, "").parent
-        return [(path, _read(path)) for path in sorted(directory.glob(f"{pin.version}-*.json"))]
+        return [
+            (path, _read(path))
+            for path in sorted(directory.glob(f"{canonicalize_version(pin.version)}-*.json"))
+        ]
 
     def save(self, record: PinRecord) -> None:
         """Keep a record durably."""
@@ -76,7 +81,7 @@ class PinStore:
 
     def _path(self, source: str, name: str, version: str, python: str) -> Path:
         key = hashlib.sha256(source.encode()).hexdigest()[:16]
-        return self._directory / key / name / f"{version}-{python}.json"
+        return self._directory / key / name / f"{canonicalize_version(version)}-{python}.json"
 
 
 def _read(path: Path) -> PinRecord:

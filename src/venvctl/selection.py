@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from packaging.markers import InvalidMarker, UndefinedComparison, UndefinedEnvironmentName
+from packaging.markers import UndefinedEnvironmentName
 from packaging.pylock import PackageArchive, PackageWheel
 from packaging.tags import create_compatible_tags_selector
 from packaging.utils import canonicalize_name, parse_wheel_filename
@@ -16,6 +16,7 @@ from venvctl.lockfiles.direct import IN_IMAGE
 from venvctl.lockfiles.entries import (
     archive_name,
     is_recorded,
+    label_of,
     place_of,
     version_of,
     wheel_tags,
@@ -199,10 +200,10 @@ def _applicable(
                 dict(environment), context="lock_file"
             ):
                 continue
-        except (UndefinedEnvironmentName, UndefinedComparison, InvalidMarker) as error:
+        except UndefinedEnvironmentName as error:
             raise LockError(
                 f"{place_of(package)}: The marker {str(package.marker)!r} can't be evaluated:"
-                f" {error}.",
+                f" {error.args[0]!r} has no value in a lock.",
                 hint="Make the lock again, or correct the marker.",
             ) from error
         if package.requires_python is not None and not package.requires_python.contains(
@@ -261,9 +262,7 @@ def _check_found(
         if package.archive:
             names.append(archive_name(package.archive))
         tags = sorted({str(tag) for name in names for tag in parse_wheel_filename(name)[-1]})
-        lines.append(
-            f"{package.name} {version_of(package)} ({place_of(package)}) offers {_some(tags)}"
-        )
+        lines.append(f"{label_of(package)} ({place_of(package)}) offers {_some(tags)}")
     raise SelectionError(
         f"No file suits the image's Python {target.version}: {'; '.join(lines)}."
         f" The image takes {_some(target.tags)}.",

@@ -30,6 +30,11 @@ def version_of(package: Package) -> str:
     return str(package.version) if package.version is not None else ""
 
 
+def label_of(package: Package) -> str:
+    """How messages name a package: with its version, where the lock gives one."""
+    return f"{package.name} {version_of(package)}".rstrip()
+
+
 def archive_name(archive: PackageArchive) -> str:
     """The name of the file behind an archive entry; PEP 751 gives it none of its own."""
     if archive.path:
@@ -48,8 +53,7 @@ def wheel_tags(package: Package, file: str) -> frozenset[Tag]:
         ) from error
     if name != package.name or (package.version and version != package.version):
         raise LockError(
-            f"{place_of(package)}: {file!r} is not a wheel of"
-            f" {package.name} {version_of(package)}.",
+            f"{place_of(package)}: {file!r} is not a wheel of {label_of(package)}.",
             hint="Correct the name or the URL.",
         )
     return tags

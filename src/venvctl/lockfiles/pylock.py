@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from packaging.pylock import (
     Package,
@@ -67,7 +68,7 @@ def from_tables(
         LockError: the lock breaks PEP 751, or names a local file outside the project.
     """
     try:
-        lock = Pylock.from_dict(tables)
+        lock = Pylock.from_dict(without_legacy_sdists(tables) if exported else tables)
     except PylockValidationError as error:
         context = f"{error.context}: " if error.context else ""
         # Markers are parsed by recursion, and explained in several lines.
@@ -96,6 +97,26 @@ def from_tables(
         created_by=lock.created_by,
         packages=packages,
     )
+
+
+def without_legacy_sdists(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out sdists whose names PEP 625 does not allow, of packages that have wheels.
+
+    uv lists what an index has, `.tar.bz2` and the like too, which `packaging` refuses.
+
+    Args:
+        tables: a pylock.toml that uv wrote.
+    """
+    packages = []
+    for package in tables.get("packages", ()):
+        url = urlsplit(str(package.get("sdist", {}).get("url", ""))).path
+        legacy = bool(url) and not url.endswith((".tar.gz", ".zip"))
+        packages.append(
+            {key: value for key, value in package.items() if key != "sdist"}
+            if legacy and package.get("wheels")
+            else package
+        )
+    return {**tables, "packages": packages}
 
 
 def _check_version(tables: Mapping[str, Any], name: str) -> tuple[str, ...]:

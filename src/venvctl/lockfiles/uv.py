@@ -64,7 +64,7 @@ def read_uv(files: Files, path: Path, options: LockOptions) -> Lock:
 
 
 def _refused(answer: uv_command.Answer, name: str) -> LockError:
-    """The explanation of uv, several lines with a drawing, as one line that begins with its place."""
+    """The explanation of uv, in several lines, as one line that begins with the place."""
     line = re.search(r"TOML parse error at line (\d+)", answer.stderr)
     reason = answer.reason()
     for text in answer.stderr.splitlines():

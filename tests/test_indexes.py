@@ -1,0 +1,194 @@
+"""Indexes: asked once for all pins, by uv, without building anything."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from index import Fault, LocalIndex
+from venvctl import indexes
+from venvctl.errors import LockError, UnavailableError
+from venvctl.indexes import IndexOptions
+from venvctl.lockfiles import Index
+from wheelhouse import make_sdist, make_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LOCAL = ("127.0.0.1",)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer of an earlier index on the same port."""
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+
+
+@pytest.fixture
+def index() -> Iterator[LocalIndex]:
+    with LocalIndex() as running:
+        yield running
+
+
+def pages(index: LocalIndex) -> list[str]:
+    return sorted(request.path for request in index.requests)
+
+
+def test_every_file_of_a_version_is_listed(index: LocalIndex, tmp_path: Path) -> None:
+    wheels = [
+        make_wheel(tmp_path, "six", tag=tag)
+        for tag in ("py3-none-any", "cp311-cp311-win_amd64", "cp313-cp313-macosx_11_0_arm64")
+    ]
+    for wheel in wheels:
+        index.add(wheel.path)
+    index.add(make_sdist(tmp_path, "six"))
+    index.add(make_wheel(tmp_path, "six", "2.0").path)
+    source = Index(url=index.url)
+    answer = indexes.ask([("six", "1.0")], source, python="3.11.2", insecure_hosts=LOCAL)
+    files = answer.files["six", "1"]
+    assert [file.name for file in files] == [
+        "six-1.0-cp311-cp311-win_amd64.whl",
+        "six-1.0-cp313-cp313-macosx_11_0_arm64.whl",
+        "six-1.0-py3-none-any.whl",
+        "six-1.0.tar.gz",
+    ]
+    assert files[2] == indexes.IndexFile(
+        name=wheels[0].file,
+        url=index.file_url(wheels[0].file),
+        hashes={"sha256": wheels[0].sha256},
+        size=wheels[0].size,
+    )
+    assert answer.reasons == {}
+    assert pages(index) == ["/simple/six/"]
+
+
+def test_nothing_is_built_to_ask(index: LocalIndex, tmp_path: Path) -> None:
+    witness = tmp_path / "built"
+    index.add(make_sdist(tmp_path, "evil", backend=f"open({str(witness)!r}, 'w')\n"))
+    source = Index(url=index.url)
+    answer = indexes.ask([("evil", "1.0")], source, python="3.11.2", insecure_hosts=LOCAL)
+    assert [file.name for file in answer.files["evil", "1"]] == ["evil-1.0.tar.gz"]
+    assert not witness.exists()
+    assert pages(index) == ["/simple/evil/"]
+
+
+def test_every_pin_that_the_index_lacks_is_found(index: LocalIndex, tmp_path: Path) -> None:
+    for name in ("a1", "b2", "c3", "d4"):
+        index.add(make_wheel(tmp_path, name).path)
+    pins = [("a1", "1.0"), ("b2", "7.0"), ("c3", "1.0"), ("nobody", "1.0"), ("d4", "1.0")]
+    answer = indexes.ask(pins, Index(url=index.url), python="3.11.2", insecure_hosts=LOCAL)
+    assert sorted(answer.files) == [("a1", "1"), ("c3", "1"), ("d4", "1")]
+    assert answer.reasons == {
+        ("b2", "7"): "there is no version of b2==7.0",
+        ("nobody", "1"): "nobody was not found in the package registry",
+    }
+
+
+def test_an_index_that_is_down_is_named() -> None:
+    with LocalIndex() as index:
+        url = index.url_with("user", "s3cret")
+    with pytest.raises(UnavailableError) as caught:
+        indexes.ask(
+            [(f"p{number}", "1.0") for number in range(7)],
+            Index(url=url),
+            python="3.11.2",
+            insecure_hosts=LOCAL,
+        )
+    message = caught.value.message
+    assert message.startswith(
+        "The index can't be asked for p0 1.0, p1 1.0, p2 1.0, p3 1.0, p4 1.0 and 2 more:"
+    )
+    assert "Connection refused" in message
+    assert "s3cret" not in message
+    assert "\n" not in message
+
+
+def test_credentials_are_used_and_kept_nowhere(tmp_path: Path) -> None:
+    with LocalIndex(user="user", password="s3cret") as index:  # noqa: S106 - made up
+        index.add(make_wheel(tmp_path, "six").path)
+        url = index.url_with("user", "s3cret")
+        source = Index(url=url)
+        answer = indexes.ask([("six", "1.0")], source, python="3.11.2", insecure_hosts=LOCAL)
+        (file,) = answer.files["six", "1"]
+        assert file.url == index.file_url("six-1.0-py3-none-any.whl")
+        denied = Index(url=index.url)
+        refused = indexes.ask([("six", "1.0")], denied, python="3.11.2", insecure_hosts=LOCAL)
+    assert refused.files == {}
+    assert "six" in refused.reasons["six", "1"]
+
+
+def test_all_indexes_count_alike(index: LocalIndex, tmp_path: Path) -> None:
+    index.add(make_wheel(tmp_path, "six").path)
+    with LocalIndex() as extra:
+        extra.add(make_wheel(tmp_path, "six", "0.5").path)
+        extra.add(make_wheel(tmp_path, "idna").path)
+        source = Index(url=index.url, extra=(extra.url,))
+        pins = [("six", "1.0"), ("idna", "1.0")]
+        answer = indexes.ask(pins, source, python="3.11.2", insecure_hosts=LOCAL)
+    assert sorted(answer.files) == [("idna", "1"), ("six", "1")]
+
+
+def test_legacy_sdists_are_left_out_beside_wheels(index: LocalIndex, tmp_path: Path) -> None:
+    index.add(make_wheel(tmp_path, "six").path)
+    index.add(make_sdist(tmp_path, "six").rename(tmp_path / "six-1.0.tar.bz2"))
+    source = Index(url=index.url)
+    answer = indexes.ask([("six", "1.0")], source, python="3.11.2", insecure_hosts=LOCAL)
+    assert [file.name for file in answer.files["six", "1"]] == ["six-1.0-py3-none-any.whl"]
+
+
+def test_links_alone(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path / "wheels", "six")
+    source = Index(disabled=True, find_links=(str(tmp_path / "wheels"),))
+    (file,) = indexes.ask([("six", "1.0")], source, python="3.11.2").files["six", "1"]
+    assert file == indexes.IndexFile(
+        name=wheel.file, url="", path=str(wheel.path), hashes={"sha256": wheel.sha256}
+    )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [Index(url="http://u:s3cret@x.test/simple"), Index(extra=("http://u:s3cret@x.test/simple",))],
+)
+def test_an_index_must_be_secure(source: Index) -> None:
+    with pytest.raises(LockError) as caught:
+        indexes.ask([("six", "1.0")], source, python="3.11.2")
+    assert caught.value.message == (
+        "The index: 'http://x.test/simple' is not secure: it is plain HTTP."
+    )
+
+
+def test_a_failing_index_is_not_an_answer(index: LocalIndex, tmp_path: Path) -> None:
+    index.add(make_wheel(tmp_path, "six").path)
+    index.fault("/simple/six/", Fault(status=500))
+    with pytest.raises(UnavailableError) as caught:
+        indexes.ask([("six", "1.0")], Index(url=index.url), python="3.11.2", insecure_hosts=LOCAL)
+    assert caught.value.message.startswith("The index can't be asked for six 1.0: ")
+
+
+def test_the_lock_names_indexes_before_the_configuration_and_that_before_uv(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_DEFAULT_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    assert indexes.effective(Index(), IndexOptions()) == Index()
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "https://uv.test/")
+    monkeypatch.setenv("UV_INDEX", "https://uv-1.test/ https://uv-2.test/")
+    assert indexes.effective(Index(), IndexOptions()) == Index(
+        url="https://uv.test/", extra=("https://uv-1.test/", "https://uv-2.test/")
+    )
+    configured = IndexOptions(url="https://own.test/", extra=("https://own-1.test/",))
+    assert indexes.effective(Index(), configured) == Index(
+        url="https://own.test/",
+        extra=("https://own-1.test/", "https://uv-1.test/", "https://uv-2.test/"),
+    )
+    named = Index(url="https://lock.test/", extra=("https://lock-1.test/",))
+    assert indexes.effective(named, dataclasses.replace(configured, extra=())) == Index(
+        url="https://lock.test/",
+        extra=("https://lock-1.test/", "https://uv-1.test/", "https://uv-2.test/"),
+    )
+    alone = Index(disabled=True, find_links=("/wheels",))
+    assert indexes.effective(alone, configured) == alone

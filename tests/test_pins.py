@@ -1,0 +1,341 @@
+"""Pin records: the index is asked once, and what it said then is what counts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from index import LocalIndex
+from interpreters import target
+from venvctl import lockfiles, pins
+from venvctl.errors import (
+    ChangedFileError,
+    IntegrityError,
+    SelectionError,
+    UnavailableError,
+    VenvctlError,
+)
+from venvctl.indexes import IndexOptions
+from venvctl.lockfiles import LockOptions
+from venvctl.pins import PinStore
+from venvctl.selection import select
+from wheelhouse import BuiltWheel, make_sdist, make_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from venvctl.target import Target
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let uv remember nothing: what is not asked must come from a record."""
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+
+
+@pytest.fixture
+def index() -> Iterator[LocalIndex]:
+    with LocalIndex() as running:
+        yield running
+
+
+class Project:
+    """A requirements file with records of its own."""
+
+    def __init__(self, folder: Path, index: LocalIndex) -> None:
+        self.folder = folder
+        self.index = index
+        self.records = folder / "root/pins"
+
+    def resolve(
+        self,
+        content: str,
+        *,
+        target: Target = target(),  # noqa: B008 - frozen
+        offline: bool = False,
+        refresh: bool = False,
+        stored: Callable[[str], str] = lambda _: "",
+    ) -> list[tuple[str, str]]:
+        """The selected files, each with its hash."""
+        path = self.folder / "requirements.txt"
+        path.write_text(content)
+        lock = lockfiles.read(path, options=LockOptions(project=self.folder))
+        options = IndexOptions(url=self.index.url, insecure_hosts=("127.0.0.1",))
+        pylock = pins.resolve(
+            lock,
+            target,
+            PinStore(self.records),
+            offline=offline,
+            index=options,
+            refresh=refresh,
+            stored=stored,
+        )
+        selection = select(pylock, target, builds=True, insecure_hosts=("127.0.0.1",))
+        return [(file.file, file.sha256) for file in selection.files]
+
+    def refused(self, content: str, kind: type[VenvctlError], **options: bool) -> VenvctlError:
+        with pytest.raises(kind) as caught:
+            self.resolve(
+                content, offline=options.get("offline", False), refresh="refresh" in options
+            )
+        assert type(caught.value) is kind
+        assert "\n" not in caught.value.message
+        assert caught.value.hint
+        return caught.value
+
+    def asked(self) -> list[str]:
+        """The projects that the index was asked for, since the last call."""
+        found = sorted(request.path.split("/")[2] for request in self.index.requests)
+        self.index.requests.clear()
+        return found
+
+
+@pytest.fixture
+def project(tmp_path: Path, index: LocalIndex) -> Project:
+    return Project(tmp_path, index)
+
+
+def as_file(wheel: BuiltWheel) -> tuple[str, str]:
+    return wheel.file, wheel.sha256
+
+
+def test_only_pins_without_a_record_are_asked_for(project: Project, tmp_path: Path) -> None:
+    six, idna = make_wheel(tmp_path, "six"), make_wheel(tmp_path, "idna")
+    for wheel in (six, idna):
+        project.index.add(wheel.path)
+    assert project.resolve("six==1.0\n") == [as_file(six)]
+    assert project.asked() == ["six"]
+    assert project.resolve("six==1.0\n# more\nidna==1.0\n") == [as_file(idna), as_file(six)]
+    assert project.asked() == ["idna"]
+    assert project.resolve("idna==1\nsix==1.0.0\n", offline=True) == [as_file(idna), as_file(six)]
+    assert project.asked() == []
+
+
+def test_pins_for_other_targets_are_not_asked_for(project: Project, tmp_path: Path) -> None:
+    six = make_wheel(tmp_path, "six")
+    project.index.add(six.path)
+    lock = (
+        "six==1.0 ; python_version < '3.12'\nsix==2.0 ; python_version >= '3.12'\n"
+        "nobody==1 ; os_name == 'nt'\n"
+    )
+    assert project.resolve(lock) == [as_file(six)]
+    assert project.asked() == ["six"]
+
+
+def test_a_file_that_comes_later_changes_nothing(project: Project, tmp_path: Path) -> None:
+    first = make_wheel(tmp_path, "six")
+    project.index.add(first.path)
+    assert project.resolve("six==1.0\n") == [as_file(first)]
+    better = make_wheel(tmp_path, "six", tag="cp311-cp311-linux_x86_64")
+    project.index.add(better.path)
+    assert project.resolve("six==1.0\n") == [as_file(first)]
+    assert project.resolve("six==1.0\n", refresh=True) == [as_file(better)]
+
+
+def test_each_minor_version_of_python_has_its_own_record(project: Project, tmp_path: Path) -> None:
+    pure, old = (
+        make_wheel(tmp_path, "six"),
+        make_wheel(tmp_path, "six", tag="cp310-cp310-linux_x86_64"),
+    )
+    for wheel in (pure, old):
+        project.index.add(wheel.path)
+    assert project.resolve("six==1.0\n") == [as_file(pure)]
+    assert project.resolve("six==1.0\n", target=target("3.10.4")) == [as_file(old)]
+    assert project.asked() == ["six", "six"]
+    assert project.resolve("six==1.0\n", target=target("3.11.9"), offline=True) == [as_file(pure)]
+
+
+def test_another_index_has_its_own_records(project: Project, tmp_path: Path) -> None:
+    six = make_wheel(tmp_path, "six")
+    project.index.add(six.path)
+    project.resolve("six==1.0\n")
+    with LocalIndex() as other:
+        other.add(make_wheel(tmp_path / "other", "six", files={"six.py": "other"}).path)
+        options = f"-i {other.url}\n--trusted-host 127.0.0.1\n"
+        assert project.resolve(f"{options}six==1.0\n") != [as_file(six)]
+    assert project.resolve("six==1.0\n") == [as_file(six)]
+
+
+def test_only_what_the_hashes_allow_is_taken(project: Project, tmp_path: Path) -> None:
+    pure = make_wheel(tmp_path, "six")
+    platform = make_wheel(tmp_path, "six", tag="cp311-cp311-linux_x86_64")
+    for wheel in (pure, platform):
+        project.index.add(wheel.path)
+    assert project.resolve(f"six==1.0 --hash=sha256:{pure.sha256}\n") == [as_file(pure)]
+    both = f"six==1.0 --hash=sha256:{pure.sha256} --hash=sha256:{platform.sha256}\n"
+    assert project.resolve(both) == [as_file(platform)]
+    assert project.asked() == ["six"]
+
+
+def test_a_hash_that_no_record_has_is_asked_for_once(project: Project, tmp_path: Path) -> None:
+    pure = make_wheel(tmp_path, "six")
+    project.index.add(pure.path)
+    gone = "0" * 64
+    lock = f"six==1.0 --hash=sha256:{pure.sha256} --hash=sha256:{gone}\n"
+    assert project.resolve(lock) == project.resolve(lock) == [as_file(pure)]
+    assert project.asked() == ["six"]
+    late = make_wheel(tmp_path, "six", tag="cp311-cp311-linux_x86_64")
+    project.index.add(late.path)
+    assert project.resolve(lock.strip() + f" --hash=sha256:{late.sha256}\n") == [as_file(late)]
+    assert project.asked() == ["six"]
+
+
+def test_wheels_or_source_only(project: Project, tmp_path: Path) -> None:
+    wheel, sdist = make_wheel(tmp_path, "six"), make_sdist(tmp_path, "six")
+    project.index.add(wheel.path)
+    project.index.add(sdist)
+    project.index.add(make_sdist(tmp_path, "idna"))
+    (found,) = project.resolve("--no-binary six\nsix==1.0\n")
+    assert found[0] == "six-1.0.tar.gz"
+    assert project.resolve("--only-binary :all:\nsix==1.0\n") == [as_file(wheel)]
+    error = project.refused("--only-binary :all:\nidna==1.0\n", UnavailableError)
+    assert error.message == (
+        "No file can be had for 1 of the lock's pins. idna 1.0 (requirements.txt:2): the lock's"
+        " hashes or options allow none of the index's files (idna-1.0.tar.gz)."
+    )
+
+
+def test_every_pin_that_can_not_be_had_is_named(project: Project, tmp_path: Path) -> None:
+    project.index.add(make_wheel(tmp_path, "six").path)
+    project.index.add(make_wheel(tmp_path, "idna").path)
+    lock = (
+        f"six==1.0 --hash=sha256:{'0' * 64}\nidna==7 --hash=sha256:{'1' * 64}\n"
+        f"nobody==1 --hash=sha256:{'2' * 64}\n"
+    )
+    assert project.refused(lock, UnavailableError).message == (
+        "No file can be had for 3 of the lock's pins. six 1.0 (requirements.txt:1): the lock's"
+        " hashes or options allow none of the index's files (six-1.0-py3-none-any.whl);"
+        " idna 7 (requirements.txt:2): the index hasn't it: there is no version of idna==7;"
+        " nobody 1 (requirements.txt:3): the index hasn't it: nobody was not found in the package"
+        " registry."
+    )
+
+
+def test_what_the_index_lost_is_taken_from_the_store(project: Project, tmp_path: Path) -> None:
+    six = make_wheel(tmp_path, "six")
+    lock = f"six==1.0 --hash=sha256:{six.sha256} --hash=sha256:{'0' * 64}\n"
+    kept = {six.sha256: six.file}
+    assert project.resolve(lock, stored=lambda digest: kept.get(digest, "")) == [as_file(six)]
+    assert project.resolve(lock, stored=lambda digest: kept.get(digest, ""), offline=True) == [
+        as_file(six)
+    ]
+
+
+def test_offline_names_what_has_no_record(project: Project) -> None:
+    assert project.refused("six==1.0\nidna==2\n", UnavailableError, offline=True).message == (
+        "No file can be had for 2 of the lock's pins. six 1.0 (requirements.txt:1): it has no pin"
+        " record, and the index may not be asked; idna 2 (requirements.txt:2): it has no pin"
+        " record, and the index may not be asked."
+    )
+    assert project.asked() == []
+
+
+def test_a_changed_file_is_its_own_error(project: Project, tmp_path: Path) -> None:
+    six = make_wheel(tmp_path, "six")
+    project.index.add(six.path)
+    project.resolve("six==1.0\n")
+    other = make_wheel(tmp_path / "other", "six", files={"six.py": "other"})
+    project.index.add(other.path)
+    # Without a reason to ask, the record goes on to count: the download is then what fails.
+    assert project.resolve("six==1.0\n") == [as_file(six)]
+    (record,) = project.records.glob("*/six/1-3.11.json")
+    message = (
+        "The index now serves another file as six-1.0-py3-none-any.whl of six 1.0: its SHA-256 is"
+        f" {other.sha256}, and was {six.sha256} when it was first asked."
+    )
+    error = project.refused("six==1.0\n", ChangedFileError, refresh=True)
+    assert error.message == message
+    assert error.hint == (
+        f"Find out why: an index must not change a file. To trust the new one, remove {record}."
+    )
+    # Another Python's record must agree with it too, and nothing was forgotten.
+    with pytest.raises(ChangedFileError) as caught:
+        project.resolve("six==1.0\n", target=target("3.13.1"))
+    assert caught.value.message == message
+    assert project.resolve("six==1.0\n", offline=True) == [as_file(six)]
+
+
+def test_hashes_in_the_lock_decide_about_a_changed_file(project: Project, tmp_path: Path) -> None:
+    six = make_wheel(tmp_path, "six")
+    project.index.add(six.path)
+    project.resolve("six==1.0\n")
+    other = make_wheel(tmp_path / "other", "six", files={"six.py": "other"})
+    project.index.add(other.path)
+    assert project.resolve(f"six==1.0 --hash=sha256:{other.sha256}\n") == [as_file(other)]
+
+
+def test_a_download_that_differs_from_the_record_has_a_message(
+    project: Project, tmp_path: Path
+) -> None:
+    six = make_wheel(tmp_path, "six")
+    project.index.add(six.path)
+    path = tmp_path / "requirements.txt"
+    path.write_text(f"-i {project.index.url}\n--trusted-host 127.0.0.1\nsix==1.0\n")
+    lock = lockfiles.read(path, options=LockOptions(project=tmp_path))
+    pylock = pins.resolve(lock, target(), PinStore(project.records))
+    (file,) = select(pylock, target(), insecure_hosts=lock.insecure_hosts).files
+    assert file.recorded
+    assert file.place == "requirements.txt:3"
+    error = pins.changed(file, "0" * 64)
+    assert error.message == (
+        "The index now serves another file as six-1.0-py3-none-any.whl of six 1.0: its SHA-256 is"
+        f" {'0' * 64}, and was {six.sha256} when it was first asked."
+    )
+
+
+def test_a_damaged_record_is_not_made_again(project: Project, tmp_path: Path) -> None:
+    project.index.add(make_wheel(tmp_path, "six").path)
+    project.resolve("six==1.0\n")
+    (record,) = project.records.glob("*/six/1-3.11.json")
+    whole = json.loads(record.read_text())
+    for damage in ("", "[]", "{}", record.read_text()[:-30], json.dumps({**whole, "schema": 9})):
+        record.write_text(damage)
+        error = project.refused("six==1.0\n", IntegrityError)
+        assert error.message == f"The pin record {record} is damaged."
+        assert error.hint == (
+            "Remove it; the index is then asked again, and what it serves is trusted."
+        )
+
+
+def test_records_hold_no_credentials(tmp_path: Path) -> None:
+    with LocalIndex(user="user", password="s3cret") as index:  # noqa: S106 - made up
+        six = make_wheel(tmp_path, "six")
+        index.add(six.path)
+        path = tmp_path / "requirements.txt"
+        url = index.url_with("user", "s3cret")
+        path.write_text(f"-i {url}\n--trusted-host 127.0.0.1\nsix==1.0\n")
+        lock = lockfiles.read(path, options=LockOptions(project=tmp_path))
+        pins.resolve(lock, target(), PinStore(tmp_path / "pins"))
+    (record,) = (tmp_path / "pins").rglob("*.json")
+    assert "s3cret" not in record.read_text()
+    assert json.loads(record.read_text())["source"] == index.url
+
+
+def test_two_versions_for_one_target_name_both_places(project: Project) -> None:
+    error = project.refused("six==1.0\nsix==2.0 ; python_version > '3'\n", SelectionError)
+    assert error.message == (
+        "six is selected twice for Python 3.11.2: 1.0 by requirements.txt:1,"
+        " 2.0 by requirements.txt:2."
+    )
+    assert project.asked() == []
+
+
+def test_a_pin_and_a_url_of_one_package_name_both_places(project: Project, tmp_path: Path) -> None:
+    six = make_wheel(tmp_path, "six")
+    project.index.add(six.path)
+    url = f"six @ https://x.test/six-2.0-py3-none-any.whl#sha256={'0' * 64}"
+    error = project.refused(f"{url}\nsix==1.0 --hash=sha256:{six.sha256}\n", SelectionError)
+    assert error.message == (
+        "six is selected twice for Python 3.11.2: 2.0 by requirements.txt:1,"
+        " 1.0 by requirements.txt:2."
+    )
+
+
+def test_the_same_line_twice_counts_once(project: Project, tmp_path: Path) -> None:
+    six = make_wheel(tmp_path, "six")
+    project.index.add(six.path)
+    assert project.resolve("six==1.0\nSix==1.0 ; python_version > '3'\n") == [as_file(six)]
