@@ -13,7 +13,7 @@ from venvctl.policy import ChangeKind
 
 if TYPE_CHECKING:
     from venvctl.engine.model import Container
-    from venvctl.environments import Environment
+    from venvctl.environments import Environment, Generation
     from venvctl.progress import Progress
     from venvctl.registration import Registration
     from venvctl.rollout import StepResult
@@ -82,7 +82,7 @@ def _rebuild(
         _check_restartable(container, environment)
     if not lost:
         interpreters.check_holders(registration, root, chosen.target)
-    previous = _current_number(environment)
+    left = _current(environment)
     chosen = dataclasses.replace(chosen, image=_image(chosen, registration, root))
     _drop_damaged_trees(chosen, root)
     disk.make_directory(environment.directory)
@@ -92,7 +92,13 @@ def _rebuild(
         for use in (item.environments[environment.name],)
     ]
     state = environment.state()
-    environment.save_state(dataclasses.replace(state, last_number=max(state.last_number, *used, 0)))
+    held = {key: why for key, why in state.held.items() if key != chosen.key}
+    if left is not None and left.key != chosen.key:
+        # As after a rollback: a follower must not bring back what the user left.
+        held[left.key] = f"`venvctl restore` left generation {left.number} at {changeover.now()}"
+    environment.save_state(
+        dataclasses.replace(state, held=held, last_number=max(state.last_number, *used, 0))
+    )
     generation = changeover.make_generation(chosen, environment, root, progress)
     if lost:
         # All of them first: the engine mounts the new directory when nobody holds the old one.
@@ -109,7 +115,7 @@ def _rebuild(
             kind="restore",
             generation=generation.number,
             key=generation.key,
-            previous=previous,
+            previous=left.number if left else 0,
             notes=tuple(f"{container.name}: stopped and started" for container in lost),
         )
     )
@@ -117,7 +123,7 @@ def _rebuild(
     return RestoreResult(
         environment=environment.name,
         generation=generation.number,
-        previous=previous,
+        previous=left.number if left else 0,
         key=generation.key,
         packages=len(chosen.files),
         replaced=bool(lost),
@@ -167,12 +173,11 @@ def _check_restartable(container: Container, environment: Environment) -> None:
     )
 
 
-def _current_number(environment: Environment) -> int:
+def _current(environment: Environment) -> Generation | None:
     try:
-        current = environment.current()
+        return environment.current()
     except IntegrityError:
-        return 0
-    return current.number if current else 0
+        return None
 
 
 def _image(chosen: Snapshot, registration: Registration, root: Root) -> str:

@@ -7,8 +7,11 @@ import subprocess
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from world import World
 
+from index import LocalIndex
 from venvctl.engine import connect
+from venvctl.root import Root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,3 +109,19 @@ def compose_project(tmp_path: Path, unique: Unique) -> MakeProject:
         return directory
 
     return make
+
+
+@pytest.fixture
+def world(
+    tmp_path: Path, engine: DockerEngine, image_311: str, unique: Unique, docker: Docker
+) -> Iterator[World]:
+    """An environment of its own root, on the image with Python 3.11, without a lock yet."""
+    with LocalIndex() as index:
+        yield World(
+            folder=tmp_path,
+            index=index,
+            root=Root(tmp_path / "root"),
+            name=unique("env"),
+            image=image_311,
+            docker=docker,
+        )
