@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from venvctl import build, fetch
 from venvctl.errors import UnavailableError
 from venvctl.lockfiles.locations import redact
 from venvctl.origin import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from venvctl.build import BuiltWheel
     from venvctl.lockfiles import Lock
     from venvctl.progress import Progress
     from venvctl.registration import Registration
@@ -65,8 +65,11 @@ def acquire(
     """
     fetched = _fetch(selection.files, lock, registration, root, offline=offline, progress=progress)
     sources = [file for file in selection.files if file.kind != "wheel"]
-    built = (
-        build.ensure(
+    built: Mapping[str, BuiltWheel] = {}
+    if sources:
+        from venvctl import build  # noqa: PLC0415 - few locks need it
+
+        built = build.ensure(
             sources,
             store=root.store,
             target=target,
@@ -77,9 +80,6 @@ def acquire(
             offline=offline,
             progress=progress,
         )
-        if sources
-        else {}
-    )
     return Acquisition(
         files=tuple(_origin(file, built.get(file.name)) for file in selection.files),
         fetched=fetched,
@@ -106,6 +106,8 @@ def _fetch(
             f"and --offline forbids to fetch them:{names}",
             hint="Sync once without --offline.",
         )
+    from venvctl import fetch  # noqa: PLC0415 - it brings an HTTP stack
+
     settings = fetch.FetchSettings(
         mirrors=registration.specification.index,
         insecure_hosts=frozenset(lock.insecure_hosts),
@@ -114,7 +116,7 @@ def _fetch(
     return len(missing)
 
 
-def _origin(file: SelectedFile, built: build.BuiltWheel | None) -> Origin:
+def _origin(file: SelectedFile, built: BuiltWheel | None) -> Origin:
     url = redact(file.urls[0]) if file.urls else ""
     if built is None:
         return Origin(

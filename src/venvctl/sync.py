@@ -327,7 +327,7 @@ def _snapshot(
     work: _Work, look: _Look, lock: Lock, target: Target, selection: Selection, key: str
 ) -> tuple[Snapshot, int, int]:
     """Have every file in the store, and write down what was chosen."""
-    from venvctl.acquisition import acquire  # noqa: PLC0415 - it brings an HTTP stack
+    from venvctl.acquisition import acquire  # noqa: PLC0415 - a sync with nothing to do does without
     from venvctl.snapshots import Snapshot  # noqa: PLC0415 - a sync with nothing to do does without
 
     registration = work.registration

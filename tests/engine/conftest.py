@@ -112,9 +112,7 @@ def compose_project(tmp_path: Path, unique: Unique) -> MakeProject:
 
 
 @pytest.fixture
-def world(
-    tmp_path: Path, engine: DockerEngine, image_311: str, unique: Unique, docker: Docker
-) -> Iterator[World]:
+def world(tmp_path: Path, image_311: str, unique: Unique, docker: Docker) -> Iterator[World]:
     """An environment of its own root, on the image with Python 3.11, without a lock yet."""
     with LocalIndex() as index:
         yield World(

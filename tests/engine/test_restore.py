@@ -139,7 +139,9 @@ def test_a_wheel_that_is_not_what_its_name_says_is_not_restored_from(world: Worl
     world.sync()
     wheel = next((world.root.path / "store/wheels").glob("*/*/alpha-*.whl"))
     wheel.chmod(0o644)
-    wheel.write_bytes(wheel.read_bytes()[:-1] + b"\0")
+    content = bytearray(wheel.read_bytes())
+    content[40] ^= 1
+    wheel.write_bytes(content)
     shutil.rmtree(world.root.path / "store/trees")
 
     with pytest.raises(IntegrityError):

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from venvctl.progress import Silent
 from venvctl.registration import Registration
-from venvctl.root import Root
 from venvctl.specification import EnvironmentSpecification
 from venvctl.sync import SyncOptions, SyncResult, sync
 from wheelhouse import BuiltWheel, make_wheel
@@ -17,9 +15,12 @@ from wheelhouse import BuiltWheel, make_wheel
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pathlib import Path
+
     from index import LocalIndex
     from venvctl.engine.model import Container
     from venvctl.environments import Environment
+    from venvctl.root import Root
 
 _DEADLINE = 20.0
 
