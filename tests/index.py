@@ -12,7 +12,7 @@ import json
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from urllib.parse import quote, unquote
 
 from packaging.utils import canonicalize_name
@@ -37,6 +37,8 @@ class Fault:
         redirect: answered as 302 to this URL.
         stall_after: so many bytes are sent, and then nothing until the index stops.
         stall_headers: not even a complete header is sent.
+        drip: the file is sent in single bytes, with so many seconds between them.
+        drip_headers: headers without end are sent so.
         wrong_range: a request for a range is answered as 206 from this offset.
         ignore_range: a request for a range is answered as a whole.
         times: how many requests it spoils; the ones after are answered properly. 0: all.
@@ -49,6 +51,8 @@ class Fault:
     redirect: str = ""
     stall_after: int | None = None
     stall_headers: bool = False
+    drip: float = 0.0
+    drip_headers: float = 0.0
     wrong_range: int | None = None
     ignore_range: bool = False
     times: int = 0
@@ -97,7 +101,7 @@ class LocalIndex:
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
 
-    def __enter__(self) -> LocalIndex:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -130,7 +134,8 @@ class LocalIndex:
         """Publish a wheel or source archive; says its URL.
 
         Args:
-            path: the file. name: the package's, when the file's name does not begin with it.
+            path: the file.
+            name: the package's, when the file's name does not begin with it.
         """
         name = canonicalize_name(name or path.name.split("-")[0])
         self._files[path.name] = (name, path.read_bytes())
@@ -145,8 +150,13 @@ class LocalIndex:
         return f"{self._scheme}://{self.host}/files/{quote(file)}"
 
     def fault(self, file: str, fault: Fault) -> None:
-        """Let the answers for a file (or a path with a leading slash) go wrong from now on."""
-        path = file if file.startswith("/") else f"/files/{file}"
+        """Let the answers for a file go wrong from now on.
+
+        Args:
+            file: its name, a path with a leading slash, or a whole URL as a proxy is asked for it.
+            fault: how.
+        """
+        path = file if file.startswith("/") or "://" in file else f"/files/{file}"
         with self._guard:
             self._faults[path] = fault
             self._spoiled[path] = 0
@@ -215,7 +225,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         """Keep quiet."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the base's name
+    def do_GET(self) -> None:
         index = self.server.index
         path = unquote(self.path.partition("?")[0])
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -233,6 +243,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             index.stopping.wait()
             self.close_connection = True
+        elif fault.drip_headers:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            self._drip(b"X-Slow: y\r\n" * 1000, fault.drip_headers)
         elif fault.redirect:
             self._answer(302, b"", {"Location": fault.redirect})
         elif fault.status:
@@ -242,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._file(content, headers.get("range", ""), fault)
 
-    def do_HEAD(self) -> None:  # noqa: N802 - the base's name
+    def do_HEAD(self) -> None:
         """Say that files are only had whole; uv asks so before it reads a wheel's metadata."""
         self._answer(405, b"", {})
 
@@ -276,11 +289,22 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         end = fault.truncate_at if fault.stall_after is None else fault.stall_after
+        if fault.drip:
+            self._drip(body, fault.drip)
+            return
         self.wfile.write(body if end is None else body[: max(0, end - start)])
         self.wfile.flush()
         if fault.stall_after is not None:
             self.server.index.stopping.wait()
         self.close_connection = end is not None
+
+    def _drip(self, data: bytes, pause: float) -> None:
+        for place in range(len(data)):
+            self.wfile.write(data[place : place + 1])
+            self.wfile.flush()
+            if self.server.index.stopping.wait(pause):
+                break
+        self.close_connection = True
 
     def _answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
         self.send_response(status)

@@ -66,14 +66,20 @@ def make_wheel(
     Without `files` it holds one module named after it, with ``__version__``.
 
     Args:
-        folder: where it goes. name, version: as the file name has them.
+        folder: where it goes.
+        name: of the package.
+        version: of the package.
         files: member → content; a name that ends in ``/`` is a folder.
-        requires, requires_python: fields of METADATA. entry_points: text of that file.
-        tag: compatibility tag. build: build tag, with a leading digit.
+        requires: Requires-Dist of METADATA.
+        requires_python: Requires-Python of METADATA.
+        entry_points: text of entry_points.txt.
+        tag: compatibility tag.
+        build: build tag, with a leading digit.
         modes: member → Unix mode with its type (`EXECUTABLE`, `SYMLINK`).
         record: member → ``algorithm=digest,size`` in place of the right one; None leaves it out.
             A member that does not exist is added to RECORD.
-        metadata, wheel: whole text in place of METADATA or WHEEL.
+        metadata: whole text of METADATA.
+        wheel: whole text of WHEEL.
         extra: members to append that RECORD does not know, also twice.
         without: members to leave out of the archive (RECORD still lists them, unless it is one).
         create_system: 3 for Unix, 0 for MS-DOS.
@@ -127,7 +133,9 @@ def make_sdist(folder: Path, name: str, version: str = "1.0", *, backend: str = 
     """Write a source archive that builds without a network, with a backend of its own.
 
     Args:
-        folder: where it goes. name, version: what it is.
+        folder: where it goes.
+        name: of the package.
+        version: of the package.
         backend: the text of its build backend, in place of one that makes a wheel with one module.
     """
     distribution = canonicalize_name(name).replace("-", "_")
@@ -166,7 +174,8 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
         record = ""
         for member, text in members.items():
             digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())
-            record += member + ",sha256=" + digest.rstrip(b"=").decode() + "," + str(len(text)) + "\\n"
+            digest = digest.rstrip(b"=").decode()
+            record += f"{{member}},sha256={{digest}},{{len(text)}}\\n"
             archive.writestr(member, text)
         archive.writestr(info + "RECORD", record + info + "RECORD,,\\n")
     return file

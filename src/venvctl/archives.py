@@ -46,8 +46,8 @@ class Limits:
 
 def refuse(file: str, reason: str, *, member: str = "") -> HostileWheelError:
     """The error for a wheel that must not be unpacked; the caller raises it."""
-    where = f": {member!a}" if member else ""
-    return HostileWheelError(f"The wheel {file!a} is refused{where} {reason}.", hint=_HINT)
+    subject = ascii(member) if member else "it"
+    return HostileWheelError(f"The wheel {file!a} is refused: {subject} {reason}.", hint=_HINT)
 
 
 def directory(path: Path, file: str, limits: Limits) -> dict[str, zipfile.ZipInfo]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from venvctl import disk
+from venvctl import disk, pins
 from venvctl.credentials import Credentials, NamedIndex, redact
 from venvctl.errors import IntegrityError, UnavailableError, VenvctlError
 from venvctl.mirrors import locate
@@ -85,6 +85,7 @@ def fetch(
     Raises:
         UnavailableError: names every file that can't be had; the others are in the store.
         IntegrityError: names package, file and both digests.
+        ChangedFileError: the same where the hash is not the lock's but that of a pin record.
         DiskFullError: with the bytes that all files together need.
         RootError: as `disk.translate`.
     """
@@ -255,6 +256,7 @@ class _Work:
                 headers["If-Range"] = partial.etag
         with transport.get(url, headers) as response:
             length = self._begin(file, response, partial)
+            limit = length or self._settings.maximum_size
             with partial.path.open("r+b" if partial.size else "wb") as target:
                 target.seek(partial.size)
                 target.truncate()
@@ -262,10 +264,10 @@ class _Work:
                     target.write(block)
                     partial.digest.update(block)
                     partial.size += len(block)
-                    if partial.size > length:
-                        raise self._wrong_size(file, f"more than {length:,}", length)
+                    if partial.size > limit:
+                        raise self._wrong_size(file, f"more than {limit:,}", limit)
                     self._show(partial)
-        if partial.size < length and not response.chunked:
+        if length is not None and partial.size < length:
             raise PassingFault(f"ends after {partial.size:,} of {length:,} bytes")
         found = partial.digest.hexdigest()
         if found != file.sha256:
@@ -273,6 +275,8 @@ class _Work:
                 # Two halves that don't fit are no proof: it may have changed in between.
                 partial.restart()
                 raise PassingFault("does not go on where it stopped")
+            if file.recorded:
+                raise pins.changed(file, found)
             raise IntegrityError(
                 f"{_title(file)} has the SHA-256 {found} at {redact(url)}, and not {file.sha256} "
                 f"as locked{f' in {file.place}' if file.place else ''}.",
@@ -280,8 +284,10 @@ class _Work:
                 "if you know why it changed.",
             )
 
-    def _begin(self, file: SelectedFile, response: BaseHTTPResponse, partial: _Partial) -> int:
-        """Check how an answer begins; says how many bytes the whole file has, at most."""
+    def _begin(
+        self, file: SelectedFile, response: BaseHTTPResponse, partial: _Partial
+    ) -> int | None:
+        """Check how an answer begins; says how many bytes the whole file has, if that is known."""
         announced = response.headers.get("Content-Length", "")
         total = int(announced) if announced.isdecimal() else None
         if response.status == _PARTIAL:
@@ -295,12 +301,12 @@ class _Work:
             partial.restart()
         etag = response.headers.get("ETag", "")
         partial.etag = "" if etag.startswith("W/") else etag
-        if total is not None and file.size is not None and total != file.size:
-            raise self._wrong_size(file, f"{total:,}", file.size)
         if total is None:
-            return file.size or self._settings.maximum_size
-        if total > (limit := file.size or self._settings.maximum_size):
-            raise self._wrong_size(file, f"{total:,}", limit)
+            return file.size
+        if file.size is not None and total != file.size:
+            raise self._wrong_size(file, f"{total:,}", file.size)
+        if total > self._settings.maximum_size and file.size is None:
+            raise self._wrong_size(file, f"{total:,}", self._settings.maximum_size)
         return total
 
     def _wrong_size(self, file: SelectedFile, found: str, expected: int) -> VenvctlError:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import email.utils
+import errno
 import os
 import socket
 import ssl
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -172,6 +173,7 @@ class Transport:
             redirect=False,
             preload_content=False,
             decode_content=False,
+            enforce_content_length=False,  # `fetch` counts, and says more of what is missing
             timeout=self._timeout,
         )
 
@@ -252,13 +254,23 @@ def _watched(manager: urllib3.PoolManager, stall: float) -> urllib3.PoolManager:
 
 @contextmanager
 def _limit(connection: HTTPConnection, seconds: float) -> Iterator[None]:
-    timer = threading.Timer(seconds, connection.sock.shutdown, [socket.SHUT_RDWR])
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with suppress(OSError):  # it has just ended by itself
+            connection.sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+    if late.is_set():
+        # To the parser of headers an ended connection is an ended header.
+        raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
