@@ -71,6 +71,12 @@ class ConfigurationError(VenvctlError):
     exit_code = ExitCode.INVALID
 
 
+class NoProjectError(ConfigurationError):
+    """No compose file is in the directory, or above it."""
+
+    code = "project-missing"
+
+
 class LockError(VenvctlError):
     """A lockfile can't be used: missing, malformed, unpinned, for another Python."""
 
@@ -131,6 +137,12 @@ class ChangedFileError(IntegrityError):
     """The index serves another file than the one recorded at the first sync."""
 
     code = "index-file-changed"
+
+
+class CorruptFileError(IntegrityError):
+    """Files of the store are no longer what they are kept under; they have been set aside."""
+
+    code = "store-corrupt"
 
 
 class HostileWheelError(IntegrityError):
