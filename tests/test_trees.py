@@ -15,9 +15,10 @@ import pytest
 
 from interpreters import target
 from venvctl import disk, trees
-from venvctl.errors import CorruptFileError, HostileWheelError
+from venvctl.errors import CorruptFileError, DiskFullError, HostileWheelError
 from venvctl.progress import Silent
 from venvctl.store import Problem, Store
+from venvctl.wheels import read
 from wheelhouse import BuiltWheel, make_wheel
 
 if TYPE_CHECKING:
@@ -250,6 +251,26 @@ def test_a_tree_that_somebody_else_made_meanwhile_is_taken(store: Store, tmp_pat
         disk.observers.remove(observe)
     assert [tree] == other
     assert list((store.root / "tmp").iterdir()) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can mount a file system")
+def test_a_full_disk_says_how_much_is_needed(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(small)], check=True)
+    try:
+        store = Store(small)
+        wheel = make_wheel(tmp_path, "alpha", files={"alpha.bin": bytes(3 << 20)})
+        files = keep(store, wheel)
+        with pytest.raises(DiskFullError) as caught:
+            ensure(store, files)
+        assert caught.value.message.startswith("No space left to write ")
+        size = read(wheel.path, library="python3.11").size
+        assert f": {size:,} bytes are needed; " in caught.value.message
+        assert list((small / "tmp").iterdir()) == []
+        assert list(trees.iterate(store)) == []
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
 
 
 def test_names_are_those_of_the_layout() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -103,11 +104,11 @@ def ensure(
         VenvctlError: compiling failed.
         DiskFullError, RootError: as `disk.translate`.
     """
-    trees = {sha256: load(store, sha256, target, bytecode=bytecode) for sha256, _ in files}
+    trees = _load_all(store, [sha256 for sha256, _ in files], target, bytecode=bytecode)
     new = {sha256: path for sha256, path in files if trees[sha256] is None}
     if new:
         disk.make_directory(store.trees)
-        with disk.temporary_directory(store.root) as staging:
+        with disk.temporary_directory(store.root) as staging, disk.translate(staging):
             made = _unpack(store, new, staging / "trees", target, progress, limits)
             if bytecode:
                 progress.stage("compiling")
@@ -231,6 +232,20 @@ def _publish(
                 disk.publish(staging / "trees" / sha256, path)
                 trees[sha256] = Tree(path=path, manifest=manifest)
     return trees
+
+
+def _load_all(
+    store: Store, hashes: Sequence[str], target: Target, *, bytecode: bool
+) -> dict[str, Tree | None]:
+    # Tens of thousands of rows appear at once and none of them is garbage: the collector, which
+    # would look through them again and again, costs as much as everything else (measured).
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return {sha256: load(store, sha256, target, bytecode=bytecode) for sha256 in hashes}
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _load(path: Path) -> Tree | None:
