@@ -7,19 +7,19 @@ back to an earlier one.
 from __future__ import annotations
 
 import dataclasses
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from venvctl import changeover, interpreters, lockfiles, plan, volumes
 from venvctl.environments import Event
-from venvctl.errors import IntegrityError, VenvctlError
+from venvctl.errors import RolloutFailedError, RolloutStuckError, VenvctlError
 from venvctl.origin import Origin
 from venvctl.plan import Action
 from venvctl.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from venvctl.environments import Environment, Generation, State
     from venvctl.lockfiles import Lock
@@ -46,6 +46,7 @@ class SyncOptions:
         defer_rollout: leave the rollout to the caller, who calls `changeover.finish` (`venvctl up`
             first has compose recreate what it wants to).
         wait: seconds to wait for another writer.
+        read_bytes: what reads the lock's files. The daemon reads another user's only as that user.
     """
 
     force: bool = False
@@ -55,6 +56,7 @@ class SyncOptions:
     recreated: frozenset[str] = frozenset()
     defer_rollout: bool = False
     wait: float = 0.0
+    read_bytes: Callable[[Path], bytes] = lockfiles.read_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,8 @@ def sync(
                 return _nothing(work, look)
             try:
                 return _walk(work, look)
+            except (RolloutFailedError, RolloutStuckError):
+                raise  # the rollout has told its story already
             except VenvctlError as error:
                 _note_failure(work, look, error)
                 raise
@@ -219,23 +223,21 @@ def _look(work: _Work) -> _Look:
     environment, engine = work.environment, work.root.engine
     state = environment.state()
     conditions = []
-    current = None
-    with suppress(IntegrityError):
-        current = environment.current()
+    current = environment.current_or_none()
     has_volume = volumes.check(environment, engine.volume(environment.name))
     changeover.check_not_replaced(environment, work.root)
     if state.inputs and current is None:
         conditions.append("its current generation is missing")
     if state.inputs and not has_volume:
         conditions.append(f"the volume {environment.name} is missing")
-    if (state.pending or state.stopped) and work.options.restart:
+    if (state.pending or state.stopped or state.back_to) and work.options.restart:
         conditions.append("its last rollout was interrupted")
     if work.options.force:
         conditions.append("--force asks for it")
     images = interpreters.images(work.registration, work.root)
     lock = str(work.registration.specification.lock)
     paths = plan.lock_paths(state.inputs)
-    digests = lockfiles.digests(paths if lock in paths else [lock])
+    digests = lockfiles.digests(paths if lock in paths else [lock], work.options.read_bytes)
     now = _inputs(work, digests, images)
     return _Look(
         state=state,
@@ -265,6 +267,7 @@ def _read_lock(work: _Work) -> Lock:
             package=specification.package,
             project=work.registration.directory,
         ),
+        read_bytes=work.options.read_bytes,
     )
     for warning in lock.warnings:
         work.watch.warn(warning)

@@ -60,7 +60,9 @@ def _open(path: Path) -> int:
     return handle
 
 
-def digests(paths: Iterable[str | Path]) -> Mapping[str, str]:
+def digests(
+    paths: Iterable[str | Path], read_bytes: Callable[[Path], bytes] = read_file
+) -> Mapping[str, str]:
     """The digests of files that were read before, to compare with `Lock.digests`.
 
     Returns:
@@ -69,7 +71,7 @@ def digests(paths: Iterable[str | Path]) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for path in paths:
         try:
-            found[str(path)] = hashlib.sha256(read_file(Path(path))).hexdigest()
+            found[str(path)] = hashlib.sha256(read_bytes(Path(path))).hexdigest()
         except LockError:
             found[str(path)] = ""
     return found
