@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from venvctl.document import Document
-from venvctl.errors import ConfigurationError
+from venvctl.errors import ConfigurationError, NoProjectError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,7 +64,7 @@ def locate(options: ComposeOptions, cwd: Path, command: Sequence[str]) -> Locati
     else:
         files = _default_files(_start(options, cwd))
         if not files:
-            raise ConfigurationError(
+            raise NoProjectError(
                 f"There is no compose file in {_start(options, cwd)} or above it.",
                 hint="Go to the project's directory, or name the file with -f.",
             )

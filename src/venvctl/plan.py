@@ -82,7 +82,16 @@ def inputs(
 
 def lock_paths(before: Mapping[str, str]) -> list[str]:
     """The files that the lock was read from at the last sync."""
-    return [name.removeprefix(_LOCK) for name in before if name.startswith(_LOCK)]
+    return list(lock_digests(before))
+
+
+def lock_digests(before: Mapping[str, str]) -> dict[str, str]:
+    """The digest of each of those files, as the last sync read it."""
+    return {
+        name.removeprefix(_LOCK): digest
+        for name, digest in before.items()
+        if name.startswith(_LOCK)
+    }
 
 
 def reasons(

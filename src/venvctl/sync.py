@@ -15,6 +15,7 @@ from venvctl.environments import Event
 from venvctl.errors import RolloutFailedError, RolloutStuckError, VenvctlError
 from venvctl.origin import Origin
 from venvctl.plan import Action
+from venvctl.progress import Silent
 from venvctl.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -163,6 +164,22 @@ def sync(
             except VenvctlError as error:
                 _note_failure(work, look, error)
                 raise
+
+
+def outstanding(registration: Registration, root: Root) -> tuple[str, ...]:
+    """Every reason why a sync would look at anything now; none means that nothing is to do.
+
+    Raises:
+        VenvctlError: what a sync would fail with at once.
+    """
+    work = _Work(
+        registration=registration,
+        root=root,
+        environment=root.environment(registration.name),
+        options=SyncOptions(),
+        watch=Stopwatch(Silent()),
+    )
+    return _look(work).reasons
 
 
 def _walk(work: _Work, look: _Look) -> SyncResult:

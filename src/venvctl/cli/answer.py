@@ -1,0 +1,59 @@
+"""What a command gives back: data for programs, lines for people, and what went wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from venvctl.errors import VenvctlError
+
+
+class Tone(StrEnum):
+    """How a line is to sound; a terminal shows it as a colour, a pipe not at all."""
+
+    PLAIN = "plain"
+    GOOD = "good"
+    BAD = "bad"
+    QUIET = "quiet"
+    TITLE = "title"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line for a person.
+
+    Attributes:
+        text: what it says; foreign text in it is made harmless when it is shown.
+        tone: how it sounds.
+        indent: how many steps it is set in.
+    """
+
+    text: str
+    tone: Tone = Tone.PLAIN
+    indent: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns with a heading each; cells are text as in `Line`."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a command did, to be shown as text or as JSON.
+
+    Attributes:
+        data: what JSON shows: frozen dataclasses, mappings, sequences and scalars.
+        lines: what a person is shown.
+        errors: what went wrong with parts of the work, while `data` tells of the rest; the first
+            one gives the exit code.
+    """
+
+    data: object
+    lines: tuple[Line | Table, ...] = ()
+    errors: tuple[VenvctlError, ...] = ()

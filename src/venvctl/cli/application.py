@@ -1,0 +1,210 @@
+"""The command line as a whole: which verbs there are, and from arguments to an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import UserDict
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+from typer.main import get_command
+
+import venvctl
+from venvctl.cli import render
+from venvctl.cli.answer import Answer
+from venvctl.errors import ExitCode, UsageError, VenvctlError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+TRACEBACK = "VENVCTL_TRACEBACK"
+# In the order in which a person meets them; each is the module of the same name.
+VERBS = (
+    "up",
+    "down",
+    "sync",
+    "status",
+    "history",
+    "diff",
+    "rollback",
+    "restore",
+    "verify",
+    "gc",
+    "snapshot",
+    "env",
+    "path",
+)
+# Verbs with verbs of their own.
+GROUPS = frozenset({"env", "snapshot"})
+# Verbs that hand everything after `--` to compose.
+_COMPOSE_VERBS = frozenset({"up", "down"})
+
+
+class _Commands(UserDict[str, Any]):
+    """The commands by name, each imported when it is asked for and not before.
+
+    Their type is `Any` because typer keeps the base class of its commands to itself.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in VERBS:
+            raise KeyError(name)
+        if name not in self.data:
+            self.data[name] = get_command(import_module(f"venvctl.cli.{name}").app)
+            self.data[name].name = name
+        return self.data[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(VERBS)
+
+    def __len__(self) -> int:
+        return len(VERBS)
+
+    def __contains__(self, name: object) -> bool:
+        return name in VERBS
+
+
+class _Verbs(TyperGroup):
+    """The group of all verbs; asking for one imports that one alone."""
+
+    def __init__(self, **attributes: object) -> None:
+        attributes["commands"] = {}
+        # typer calls this with its own keyword arguments; their types are its business.
+        super().__init__(**attributes)  # type: ignore[arg-type]
+        self.commands = _Commands()
+
+    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - typer's signature
+        """The verbs' names, none of them imported."""
+        return list(VERBS)
+
+
+app = typer.Typer(cls=_Verbs, rich_markup_mode=None, context_settings={"max_content_width": 100})
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it with the option's value
+    if wanted:
+        typer.echo(f"venvctl {venvctl.__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog="Example: `venvctl up` in a compose project's directory.",
+)
+def venvctl_command(
+    context: typer.Context,
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the version and end."
+        ),
+    ] = False,
+) -> None:
+    """Keep Python environments in Docker volumes: synced from a lockfile, switched atomically."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command to its end, print what it gives, and say what to end the process with.
+
+    Args:
+        arguments: as given after the program's name.
+
+    Returns:
+        An `ExitCode`, or 130 after an interrupt and 143 after a termination.
+    """
+    render.prepare_streams()
+    signal.signal(signal.SIGTERM, _terminate)
+    before, flags = _split(arguments)
+    name, as_json = command_name(before), "--json" in before
+    try:
+        command = get_command(app)
+        answer = command.main(before, prog_name="venvctl", standalone_mode=False, obj=tuple(flags))
+        return _show(answer, name=name, as_json=as_json)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read is gone; there is nobody left to tell.
+        render.silence_stdout()
+        return ExitCode.FAILED
+    except Exception as error:  # noqa: BLE001 - the last place where an error can be told
+        ours = translate(error)
+        render.show_error(ours, command=name, as_json=as_json)
+        return ours.exit_code
+
+
+def translate(error: Exception) -> VenvctlError:
+    """Any exception as one that a person is meant to read."""
+    if isinstance(error, VenvctlError):
+        return error
+    if isinstance(error, TyperException):
+        return _usage_error(error)
+    if os.environ.get(TRACEBACK):
+        raise error
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return VenvctlError(f"{place}{error.strerror}.")
+    return VenvctlError(
+        f"venvctl itself failed: {type(error).__name__}: {error}",
+        hint=f"This is a defect. Run it again with {TRACEBACK}=1 and report what it prints.",
+    )
+
+
+def command_name(arguments: Sequence[str]) -> str:
+    """The command that the arguments name, e.g. ``env add``; empty if they name none."""
+    words = [word for word in arguments if not word.startswith("-")]
+    return " ".join(words[: 2 if words and words[0] in GROUPS else 1])
+
+
+def _show(answer: object, *, name: str, as_json: bool) -> int:
+    """Print one answer, or each of many as it comes."""
+    if isinstance(answer, int):
+        # typer's own: 0 after --help and --version, 130 after an interrupt
+        return answer
+    if isinstance(answer, Answer):
+        render.show(answer, command=name, as_json=as_json)
+        return answer.errors[0].exit_code if answer.errors else ExitCode.DONE
+    if isinstance(answer, Iterator):
+        try:
+            for one in answer:
+                render.show(one, command=name, as_json=as_json)
+        except (KeyboardInterrupt, SystemExit):
+            # Being told to end is how following ends.
+            return ExitCode.DONE
+    return ExitCode.DONE
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments that are venvctl's, and those that are compose's own."""
+    words = list(arguments)
+    if "--" in words and command_name(words[: words.index("--")]) in _COMPOSE_VERBS:
+        position = words.index("--")
+        return words[:position], words[position + 1 :]
+    return words, []
+
+
+def _usage_error(error: TyperException) -> UsageError:
+    # Only usage errors have a context; it is not part of the base class.
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "venvctl"
+    hint = f"`{path} --help` shows what there is."
+    if path.rpartition(" ")[2] in _COMPOSE_VERBS:
+        hint += f" Flags of compose itself go after `--`: `{path} -- FLAGS`."
+    message = error.format_message().strip().replace("\n", " ")
+    return UsageError(message if message.endswith((".", "?")) else f"{message}.", hint=hint)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    """End as an exception does, so that helper containers and temporary files are removed."""
+    sys.exit(TERMINATED)

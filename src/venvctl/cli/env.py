@@ -1,0 +1,234 @@
+"""`venvctl env`: environments without compose, for plain `docker run`."""
+
+import posixpath
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from venvctl import disk, volumes
+from venvctl.cli import options
+from venvctl.cli.answer import Answer, Line, Table
+from venvctl.cli.display import display
+from venvctl.cli.sentences import describe_sync
+from venvctl.errors import ConfigurationError, UsageError
+from venvctl.labels import LOCK
+from venvctl.registration import Registration
+from venvctl.root import Root
+from venvctl.specification import EnvironmentSpecification
+from venvctl.sync import SyncOptions, SyncResult, sync
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+    help="Add, list and remove environments; also those that no compose project has.",
+    epilog="Example: `venvctl env add tools --lock tools.lock --image python:3.12-slim`.",
+    no_args_is_help=True,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddAnswer:
+    """A new environment: what its first sync did, and how a container gets it.
+
+    Attributes:
+        option: what `docker run` needs.
+    """
+
+    sync: SyncResult
+    option: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedEnvironment:
+    """One registered environment, and how far it is."""
+
+    environment: str
+    project: str
+    lock: str
+    mount: str
+    images: tuple[str, ...]
+    generation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListAnswer:
+    """All environments of one root, by name."""
+
+    root: str
+    environments: tuple[ListedEnvironment, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveAnswer:
+    """An environment that is gone; its snapshots stay until `gc`."""
+
+    environment: str
+    project: str
+
+
+@app.command(
+    "add",
+    epilog="Example: `venvctl env add tools --lock tools.lock --image python:3.12-slim`, "
+    "then `docker run -v tools:/venv python:3.12-slim /venv/bin/python`.",
+)
+def add_command(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The volume's name.")],
+    lock: Annotated[str, typer.Option("--lock", metavar="FILE", help="The lockfile.")],
+    image: Annotated[
+        str, typer.Option("--image", metavar="IMAGE", help="The image whose Python it is for.")
+    ],
+    at: Annotated[
+        str, typer.Option("--at", metavar="PATH", help="Where containers mount it.")
+    ] = "/venv",
+    python: Annotated[
+        str, typer.Option("--python", metavar="NAME", help="The interpreter in the image.")
+    ] = "",
+    extra: Annotated[
+        list[str] | None, typer.Option("--extra", metavar="NAME", help="An extra of the lock.")
+    ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option("--group", metavar="NAME", help="A group of the lock.")
+    ] = None,
+    lock_format: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="The lock's format.")
+    ] = "",
+    package: Annotated[
+        str, typer.Option("--package", metavar="NAME", help="The workspace member that is meant.")
+    ] = "",
+    builds: Annotated[
+        str, typer.Option("--builds", metavar="deny|allow", help="Whether an sdist may be built.")
+    ] = "deny",
+    bytecode: Annotated[
+        str, typer.Option("--bytecode", metavar="ahead|off", help="When bytecode is compiled.")
+    ] = "ahead",
+    conflicts: Annotated[
+        str,
+        typer.Option("--conflicts", metavar="last|error", help="When two wheels own one path."),
+    ] = "last",
+    index: Annotated[
+        list[str] | None,
+        typer.Option("--index", metavar="URL", help="Asked where the lock's own can't be had."),
+    ] = None,
+    keep: Annotated[
+        int, typer.Option("--keep", metavar="N", min=0, help="How many old generations stay.")
+    ] = 3,
+    keep_snapshots: Annotated[
+        str,
+        typer.Option("--keep-snapshots", metavar="all|N|AGE", help="What `gc` may not forget."),
+    ] = "all",
+    *,
+    offline: options.Offline = False,
+    json: options.Json = False,
+) -> Answer:
+    """Make an environment from a lockfile, for containers of an image.
+
+    Given again with other options it is changed.
+    """
+    labels = {
+        LOCK: lock,
+        "venvctl.python": python,
+        "venvctl.extras": ",".join(extra or ()),
+        "venvctl.groups": ",".join(group or ()),
+        "venvctl.format": lock_format,
+        "venvctl.package": package,
+        "venvctl.builds": builds,
+        "venvctl.bytecode": bytecode,
+        "venvctl.conflicts": conflicts,
+        "venvctl.index": " ".join(index or ()),
+        "venvctl.keep": str(keep),
+        "venvctl.keep-snapshots": keep_snapshots,
+    }
+    cwd = options.current_directory()
+    specification = EnvironmentSpecification.from_labels(
+        name,
+        {label: value for label, value in labels.items() if value},
+        directory=cwd,
+        place="the command line",
+    )
+    registration = Registration(
+        specification=specification,
+        mount=_mount(at),
+        images={"": image},
+        labels=specification.to_labels(),
+        project="",
+        directory=cwd,
+    )
+    root = options.open_root()
+    with display(as_json=json) as progress:
+        if not offline and root.engine.image(image) is None:
+            progress.stage(f"pulling {image}")
+            root.engine.pull(image)
+        result = sync(registration, root, SyncOptions(offline=offline), progress)
+        root.registry.claim(registration)
+    option = f"-v {name}:{registration.mount}"
+    line = f"docker run {option} {image} {registration.mount}/bin/python"
+    return Answer(
+        data=AddAnswer(sync=result, option=option),
+        lines=(*describe_sync(result), Line(f"use it with: {line}", indent=1)),
+    )
+
+
+@app.command("list", epilog="Example: `venvctl env list --json` for a program.")
+def list_command(*, json: options.Json = False) -> Answer:
+    """List the environments of this root."""
+    root = options.open_root()
+    found = [_listed(root.registry.load(name), root) for name in root.registry.names()]
+    rows = tuple(
+        (each.environment, each.project or "-", str(each.generation or "-"), each.lock)
+        for each in found
+    )
+    table = Table(("ENVIRONMENT", "PROJECT", "GENERATION", "LOCK"), rows)
+    return Answer(
+        data=ListAnswer(root=str(root.path), environments=tuple(found)),
+        lines=(table,) if rows else (Line(f"There is no environment in {root.path}."),),
+    )
+
+
+@app.command("rm", epilog="Example: `venvctl env rm tools` once no container mounts it.")
+def remove_command(name: options.Name, *, json: options.Json = False) -> Answer:
+    """Remove an environment and its volume; its snapshots stay until `venvctl gc`.
+
+    Refused while a container mounts it, running or not.
+    """
+    root = options.open_root()
+    registration = root.registry.load(name)
+    environment = root.environment(name)
+    with root.working(), environment.writing():
+        holders = [container.name for container in root.engine.containers(volume=name)]
+        if holders:
+            raise UsageError(
+                f"Environment {name} is mounted by {', '.join(sorted(holders))}.",
+                hint=f"Remove them first: `docker rm --force {' '.join(sorted(holders))}`.",
+            )
+        # A volume of somebody else is an error here, and stays.
+        if volumes.check(environment, root.engine.volume(name)):
+            root.engine.remove_volume(name)
+        disk.retire_tree(environment.directory, root.path)
+    return Answer(
+        data=RemoveAnswer(environment=name, project=registration.project),
+        lines=(Line(f"{name}: removed; `venvctl restore {name}` brings it back until `gc`"),),
+    )
+
+
+def _mount(text: str) -> str:
+    path = posixpath.normpath(text)
+    if not text.startswith("/") or path == "/":
+        raise ConfigurationError(
+            f"An environment can't be mounted at {text!r}.",
+            hint="Give an absolute path in the container, such as /venv.",
+        )
+    return path
+
+
+def _listed(registration: Registration, root: Root) -> ListedEnvironment:
+    generations = root.environment(registration.name)
+    current = generations.current()
+    return ListedEnvironment(
+        environment=registration.name,
+        project=registration.project,
+        lock=str(registration.specification.lock),
+        mount=registration.mount,
+        images=tuple(sorted(set(registration.images.values()))),
+        generation=current.number if current else 0,
+    )

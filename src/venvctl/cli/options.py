@@ -1,0 +1,85 @@
+"""Options and arguments that several verbs share, so that they read and behave the same."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from venvctl.errors import VenvctlError
+from venvctl.project import ComposeOptions
+from venvctl.root import Root, locate
+
+
+def open_root() -> Root:
+    """The root that this process works on; `RootError` if it can't be used."""
+    return Root(locate())
+
+
+def current_directory() -> Path:
+    """Where the user is, with the links that they came through, as compose has it."""
+    said = os.environ.get("PWD", "")
+    try:
+        if said.startswith("/") and os.path.samefile(said, "."):  # noqa: PTH121 - no Path yet
+            return Path(said)
+    except OSError:
+        pass
+    return Path.cwd()
+
+
+def compose_options(
+    files: list[str] | None,
+    project_name: str,
+    profiles: list[str] | None,
+    env_files: list[str] | None,
+    project_directory: str,
+) -> ComposeOptions:
+    """The options of `docker compose` itself, as they were given."""
+    return ComposeOptions(
+        files=tuple(files or ()),
+        project_name=project_name,
+        profiles=tuple(profiles or ()),
+        env_files=tuple(env_files or ()),
+        project_directory=project_directory,
+    )
+
+
+def complete_name(incomplete: str) -> list[str]:
+    """The known environments' names, for the shell."""
+    try:
+        names = open_root().registry.names()
+    except (VenvctlError, OSError):
+        return []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+_NAME_HELP = "The volume's name, or in a compose project's directory its key in the compose file."
+
+Json = Annotated[bool, Option("--json", help="Print one JSON object instead of text.")]
+Offline = Annotated[
+    bool, Option("--offline", help="Use what is stored; ask no index and no image registry.")
+]
+Name = Annotated[str, Argument(metavar="ENV", help=_NAME_HELP, autocompletion=complete_name)]
+Names = Annotated[
+    list[str] | None,
+    Argument(metavar="[ENV]...", help=_NAME_HELP, autocompletion=complete_name),
+]
+Files = Annotated[
+    list[str] | None,
+    Option("--file", "-f", metavar="FILE", help="A compose file; may be given more than once."),
+]
+ProjectName = Annotated[
+    str, Option("--project-name", "-p", metavar="NAME", help="The compose project's name.")
+]
+Profiles = Annotated[
+    list[str] | None,
+    Option("--profile", metavar="NAME", help="A profile to turn on; may be given more than once."),
+]
+EnvFiles = Annotated[
+    list[str] | None,
+    Option("--env-file", metavar="FILE", help="A file of variables for the compose files."),
+]
+ProjectDirectory = Annotated[
+    str,
+    Option("--project-directory", metavar="DIR", help="Where the project's relative paths start."),
+]

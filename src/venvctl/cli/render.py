@@ -1,0 +1,188 @@
+"""The only module that prints: answers as text or as versioned JSON, errors, and warnings.
+
+Text that comes from a lock, an index, an engine or a container may hold anything; here it is made
+harmless, so that no package name can move a cursor or rename a window.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from venvctl.cli.answer import Answer, Line, Table, Tone
+from venvctl.errors import VenvctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SCHEMA = 1
+_INDENT = "  "
+_STYLES = {
+    Tone.PLAIN: "",
+    Tone.GOOD: "green",
+    Tone.BAD: "red",
+    Tone.QUIET: "dim",
+    Tone.TITLE: "bold",
+}
+
+
+def prepare_streams() -> None:
+    """Let no character that the terminal's encoding lacks end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # a test's stream may have none
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def show(answer: Answer, *, command: str, as_json: bool) -> None:
+    """Print an answer, and what went wrong with parts of it.
+
+    Args:
+        answer: what a command gave.
+        command: its name, for the JSON envelope.
+        as_json: one JSON object in one line, instead of text.
+    """
+    if as_json:
+        envelope: dict[str, object] = {
+            "schema": SCHEMA,
+            "command": command,
+            "ok": not answer.errors,
+        }
+        if answer.errors:
+            envelope["error"] = _error_object(answer.errors[0])
+        envelope["data"] = plain(answer.data)
+        _write(sys.stdout, json.dumps(envelope))
+        return
+    _show_parts(answer.lines)
+    for error in answer.errors:
+        show_error(error, command=command, as_json=False)
+
+
+def show_error(error: VenvctlError, *, command: str, as_json: bool) -> None:
+    """Print an error without a traceback: on stderr for a person, on stdout as JSON."""
+    if as_json:
+        envelope = {
+            "schema": SCHEMA,
+            "command": command,
+            "ok": False,
+            "error": _error_object(error),
+        }
+        _write(sys.stdout, json.dumps(envelope))
+        return
+    sys.stdout.flush()
+    _write_marked("Error:", error.message, "bold red")
+    if error.hint:
+        _write_marked("Hint:", error.hint, "bold")
+
+
+def warn(message: str) -> None:
+    """Print a warning on stderr."""
+    _write_marked("Warning:", message, "bold yellow")
+
+
+def harmless(text: str) -> str:
+    """The text with everything that is no printable character, but line ends, written out."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
+        for character in text
+    )
+
+
+def plain(value: object) -> object:
+    """What `json` can write: dataclasses as objects with their fields' names, paths as text."""
+    if isinstance(value, VenvctlError):
+        return _error_object(value)
+    if dataclasses.is_dataclass(value):
+        return {
+            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 6)
+    return str(value) if isinstance(value, Path) else value
+
+
+def silence_stdout() -> None:
+    """Let the interpreter's own last flush go nowhere, once whoever read from a pipe is gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _error_object(error: VenvctlError) -> dict[str, str]:
+    return {"code": error.code, "message": error.message, "hint": error.hint}
+
+
+def _show_parts(parts: Iterable[Line | Table]) -> None:
+    parts = tuple(parts)
+    # rich costs more than all else of a command that says one plain line.
+    fancy = any(isinstance(part, Table) or part.tone is not Tone.PLAIN for part in parts)
+    if fancy and sys.stdout.isatty():
+        _show_fancy(parts)
+        return
+    for part in parts:
+        if isinstance(part, Table):
+            _write_columns(part)
+        else:
+            _write(sys.stdout, _line_text(part))
+
+
+def _line_text(line: Line) -> str:
+    margin = _INDENT * line.indent
+    return margin + harmless(line.text).replace("\n", f"\n{margin}{_INDENT}")
+
+
+def _cell(text: str) -> str:
+    return harmless(text).replace("\n", " ")
+
+
+def _write_columns(table: Table) -> None:
+    rows = [tuple(map(_cell, row)) for row in (table.columns, *table.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        _write(sys.stdout, "  ".join(cells).rstrip())
+
+
+def _show_fancy(parts: Iterable[Line | Table]) -> None:
+    from rich import table as rich_table  # noqa: PLC0415 - a command in a pipe does without
+    from rich.console import Console  # noqa: PLC0415 - the same
+    from rich.text import Text  # noqa: PLC0415 - the same
+
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    for part in parts:
+        if isinstance(part, Line):
+            console.print(Text(_line_text(part), style=_STYLES[part.tone]))
+            continue
+        grid = rich_table.Table(box=None, pad_edge=False, header_style="bold")
+        for column in part.columns:
+            grid.add_column(column, overflow="fold")
+        for row in part.rows:
+            grid.add_row(*(Text(_cell(cell)) for cell in row))
+        console.print(grid, soft_wrap=False)
+
+
+def _write_marked(mark: str, message: str, style: str) -> None:
+    """A message on stderr whose first word stands out; foreign lines can't pass for another one."""
+    text = harmless(message).replace("\n", f"\n{_INDENT}")
+    if not sys.stderr.isatty():
+        _write(sys.stderr, f"{mark} {text}")
+        return
+    from rich.console import Console  # noqa: PLC0415 - a command in a pipe does without
+    from rich.text import Text  # noqa: PLC0415 - the same
+
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console.print(Text(mark, style=style).append(f" {text}", style="default not bold"))
+
+
+def _write(stream: TextIO, text: str) -> None:
+    stream.write(f"{text}\n")
+    stream.flush()

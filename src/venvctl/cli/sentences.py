@@ -1,0 +1,104 @@
+"""What happened to an environment, in sentences; shared by the verbs that change one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from venvctl.cli.answer import Line, Tone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from venvctl.rollout import StepResult
+    from venvctl.sync import SyncResult
+
+# More changes than these are counted, not listed.
+_LISTED = 20
+_MINUTE = 60.0
+
+
+def describe_sync(result: SyncResult) -> tuple[Line, ...]:
+    """What a sync did, or would do."""
+    lines = [_headline(result)]
+    lines += [Line(f"because {reason}", Tone.QUIET, 1) for reason in result.reasons]
+    lines += describe_changes(result.changes)
+    if result.missing:
+        lines.append(Line(f"{count(len(result.missing), 'file')} to fetch:", indent=1))
+        lines += [Line(file, indent=2) for file in result.missing]
+    if work := _work(result):
+        lines.append(Line(work, Tone.QUIET, 1))
+    lines += describe_steps(result.steps)
+    if result.dry_run:
+        # Not shown while it worked, as nothing was worked on.
+        lines += [Line(f"warning: {warning}", indent=1) for warning in result.warnings]
+    return tuple(lines)
+
+
+def describe_changes(changes: Sequence[str]) -> list[Line]:
+    """The packages that differ; only counted where there are many."""
+    if len(changes) > _LISTED:
+        return [Line(f"{count(len(changes), 'package')} differ", indent=1)]
+    return [Line(change, indent=1) for change in changes]
+
+
+def describe_steps(steps: Iterable[StepResult]) -> list[Line]:
+    """What happened to each container."""
+    lines = []
+    for step in steps:
+        took = f" in {duration(step.seconds)}" if step.outcome == "done" else ""
+        what = f"{step.name}: {step.action}, {step.outcome}{took} ({step.because})"
+        lines.append(Line(what, Tone.BAD if step.outcome == "failed" else Tone.PLAIN, 1))
+    return lines
+
+
+def count(number: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """``0.42 s``, ``1 m 5 s``."""
+    if seconds < _MINUTE:
+        return f"{seconds:.2f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} m {rest} s"
+
+
+def _headline(result: SyncResult) -> Line:
+    name, number, previous = result.environment, result.generation, result.previous
+    if result.dry_run:
+        current = f"generation {number} is current" if number else "it has no generation yet"
+        words = {
+            "nothing": f"would do nothing: {result.because}",
+            "keep": f"would keep generation {number}: {result.because}",
+            "hold": f"would stay on generation {number}: {result.because}",
+            "reuse": f"would switch to a generation that is there ({current})",
+            "build": f"would make a generation ({current})",
+        }[result.action]
+        return Line(f"{name}: {words}", Tone.TITLE)
+    if result.action == "nothing":
+        return Line(f"{name}: nothing to do, generation {number} is current")
+    if result.action == "keep":
+        return Line(f"{name}: generation {number} stays current, {result.because}", Tone.GOOD)
+    if result.action == "hold":
+        return Line(f"{name}: generation {number} is held: {result.because}", Tone.TITLE)
+    verb = "made" if result.action == "build" else "taken again"
+    was = f", in place of {previous}" if previous else ""
+    return Line(f"{name}: generation {number} {verb} and current{was}", Tone.GOOD)
+
+
+def _work(result: SyncResult) -> str:
+    """What it took: files, builds, and the time of each step."""
+    parts = []
+    if result.fetched:
+        parts.append(f"{count(result.fetched, 'file')} fetched")
+    if result.built:
+        parts.append(f"{count(result.built, 'package')} built")
+    if result.volume_created:
+        parts.append("volume made")
+    total = sum(result.seconds.values())
+    if total:
+        slow = {step: took for step, took in result.seconds.items() if took >= 0.05}  # noqa: PLR2004 - seconds that a person notices
+        each = ", ".join(f"{step} {duration(took)}" for step, took in slow.items())
+        parts.append(f"{duration(total)}" + (f" ({each})" if each else ""))
+    return ", ".join(parts)

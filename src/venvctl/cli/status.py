@@ -1,0 +1,125 @@
+"""`venvctl status`: where each environment stands."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from venvctl.cli import options
+from venvctl.cli.answer import Answer, Line, Table, Tone
+from venvctl.cli.naming import find_project, resolve_all
+from venvctl.cli.sentences import count
+from venvctl.errors import EngineUnreachableError
+from venvctl.project import ComposeOptions
+from venvctl.root import Root
+from venvctl.status import EnvironmentStatus, Holder, status
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusAnswer:
+    """Where the environments of one root stand, by name."""
+
+    root: str
+    environments: tuple[EnvironmentStatus, ...]
+
+
+@app.command(epilog="Example: `venvctl status` shows what the next sync would look at, and why.")
+def status_command(
+    names: options.Names = None,
+    *,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show keys, generations and all reasons.")
+    ] = False,
+    json: options.Json = False,
+) -> Answer:
+    """Show where each environment stands, what would make it sync, and who runs on it.
+
+    Without a name: those of the compose project here, else all that are registered. When the engine
+    does not answer it shows what it can without it, and ends with exit code 3.
+    """
+    root = options.open_root()
+    found = [status(root.registry.load(name), root) for name in _choose(names or [], root)]
+    lines = [line for each in found for line in describe(each, verbose=verbose)]
+    away = [each.engine for each in found if each.engine]
+    return Answer(
+        data=StatusAnswer(root=str(root.path), environments=tuple(found)),
+        lines=tuple(lines) or (Line(f"There is no environment in {root.path}."),),
+        errors=(EngineUnreachableError(away[0]),) if away else (),
+    )
+
+
+def _choose(names: list[str], root: Root) -> list[str]:
+    here, cwd = ComposeOptions(), options.current_directory()
+    if names:
+        return resolve_all(names, root, here, cwd)
+    known = root.registry.names()
+    project = find_project(here, cwd)
+    mine = [each.specification.name for each in project.environments] if project else []
+    return [name for name in known if name in mine] or known
+
+
+def describe(each: EnvironmentStatus, *, verbose: bool) -> tuple[Line | Table, ...]:
+    """One environment for a person."""
+    word, tone = _word(each)
+    number = f"generation {each.generation}" if each.generation else "no generation"
+    lines: list[Line | Table] = [Line(f"{each.environment}: {number}, {word}", tone)]
+    if each.generation:
+        content = f"{count(each.packages, 'package')} for Python {each.python} at {each.mount}"
+        lines.append(Line(f"{content}, since {each.current_since or 'an unknown time'}", indent=1))
+    lines.append(Line(f"lock {each.lock}: {each.lock_state}", indent=1))
+    lines += [Line(f"to sync: {reason}", indent=1) for reason in each.reasons]
+    lines += [Line(f"held: {key}: {why}", indent=1) for key, why in each.held.items()]
+    for mark, text in (("problem", each.problem), ("the last sync failed", each.error)):
+        if text:
+            lines.append(Line(f"{mark}: {text}", Tone.BAD, 1))
+    lines += _last(each, verbose=verbose)
+    if verbose:
+        numbers = ", ".join(map(str, each.generations)) or "none"
+        lines.append(Line(f"key {each.key or 'none'}, generations {numbers}", indent=1))
+        lines.append(Line(f"{_owner(each)}, in {each.directory}", indent=1))
+    lines += [Line(_holder(holder), indent=1) for holder in each.holders]
+    if each.engine:
+        lines.append(Line("its containers are not known: the engine does not answer", indent=1))
+    elif not each.holders:
+        lines.append(Line("no container mounts it", Tone.QUIET, 1))
+    return tuple(lines)
+
+
+def _word(each: EnvironmentStatus) -> tuple[str, Tone]:
+    if each.problem or each.error:
+        return "in trouble", Tone.BAD
+    if not each.generation:
+        return "never synced", Tone.TITLE
+    if each.reasons:
+        return "to be synced", Tone.TITLE
+    if each.held:
+        return "another one is held", Tone.TITLE
+    return "up to date", Tone.GOOD
+
+
+def _owner(each: EnvironmentStatus) -> str:
+    return f"of project {each.project}" if each.project else "made by `venvctl env add`"
+
+
+def _last(each: EnvironmentStatus, *, verbose: bool) -> list[Line]:
+    if each.last is None:
+        return []
+    notes = "; ".join(each.last.notes)
+    lines = [Line(f"last: {each.last.kind} at {each.last.time}" + (f": {notes}" if notes else ""))]
+    if verbose:
+        lines += [Line(f"because {reason}", Tone.QUIET, 1) for reason in each.last.reasons]
+    return [Line(line.text, line.tone, line.indent + 1) for line in lines]
+
+
+def _holder(holder: Holder) -> str:
+    words = [f"{holder.name}: {holder.state}"]
+    if holder.health:
+        words.append(holder.health)
+    if holder.generation:
+        place = f"on generation {holder.generation}"
+        words.append(place if holder.current else f"{place}, which is not the current one")
+    if holder.pending:
+        words.append("still to be reached")
+    return ", ".join(words)

@@ -1,0 +1,143 @@
+"""`venvctl sync`: bring environments to what their locks say, without starting anything."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from venvctl.cli import options
+from venvctl.cli.answer import Answer, Line, Tone
+from venvctl.cli.display import display
+from venvctl.cli.naming import find_project, name_of
+from venvctl.cli.sentences import describe_sync
+from venvctl.errors import UsageError, VenvctlError
+from venvctl.project import ComposeOptions, ComposeProject
+from venvctl.registration import Registration
+from venvctl.root import Root
+from venvctl.sync import SyncOptions, SyncResult, sync
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One environment that could not be worked on; as an error, with its name."""
+
+    environment: str
+    code: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncAnswer:
+    """What happened to each environment, in the order they were worked on."""
+
+    environments: tuple[SyncResult, ...]
+    failures: tuple[Failure, ...] = ()
+
+
+@app.command(epilog="Example: `venvctl sync --dry-run` names every reason and changes nothing.")
+def sync_command(
+    names: options.Names = None,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Decide and show, but change nothing.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Sync though nothing changed, and to a key that is held."),
+    ] = False,
+    offline: options.Offline = False,
+    no_restart: Annotated[
+        bool, typer.Option("--no-restart", help="Leave the containers on what they run.")
+    ] = False,
+    files: options.Files = None,
+    project_name: options.ProjectName = "",
+    profiles: options.Profiles = None,
+    env_files: options.EnvFiles = None,
+    project_directory: options.ProjectDirectory = "",
+    json: options.Json = False,
+) -> Answer:
+    """Bring environments to what their locks say, and restart the containers that use them.
+
+    Without a name: those of the compose project here, else all that are registered.
+    """
+    root, cwd = options.open_root(), options.current_directory()
+    compose = options.compose_options(files, project_name, profiles, env_files, project_directory)
+    chosen = choose(names or [], root, compose, cwd)
+    how = SyncOptions(force=force, dry_run=dry_run, offline=offline, restart=not no_restart)
+    results, failures, errors = [], [], []
+    with display(as_json=json) as progress:
+        for registration in chosen:
+            try:
+                results.append(sync(registration, root, how, progress))
+                if not dry_run:
+                    root.registry.claim(registration)
+            except VenvctlError as error:
+                if len(chosen) == 1:
+                    raise
+                errors.append(error)
+                failures.append(
+                    Failure(
+                        environment=registration.name,
+                        code=error.code,
+                        message=error.message,
+                        hint=error.hint,
+                    )
+                )
+    lines = [line for result in results for line in describe_sync(result)]
+    lines += [Line(f"{failure.environment}: failed", Tone.BAD) for failure in failures]
+    return Answer(
+        data=SyncAnswer(environments=tuple(results), failures=tuple(failures)),
+        lines=tuple(lines),
+        errors=tuple(errors),
+    )
+
+
+def choose(
+    names: list[str], root: Root, compose_options: ComposeOptions, cwd: Path
+) -> list[Registration]:
+    """The environments that a command line means, as their owners ask for them now.
+
+    Raises:
+        UsageError: a name is unknown, or there is no environment at all.
+        ConfigurationError: the project here can't be used.
+    """
+    project = find_project(compose_options, cwd)
+    mine = _of_project(project, names, root, compose_options, cwd) if project else {}
+    if not names:
+        found = list(mine.values()) if project else _registered(root)
+    else:
+        found = [
+            mine.get(name_of(name, project) if project else "") or root.registry.load(name)
+            for name in dict.fromkeys(names)
+        ]
+    if not found:
+        raise UsageError(
+            f"There is no environment to sync in {root.path}.",
+            hint="Run `venvctl up` in a compose project, or `venvctl env add`.",
+        )
+    return found
+
+
+def _registered(root: Root) -> list[Registration]:
+    return [root.registry.load(name) for name in root.registry.names()]
+
+
+def _of_project(
+    project: ComposeProject, names: list[str], root: Root, options: ComposeOptions, cwd: Path
+) -> dict[str, Registration]:
+    from venvctl import compose, up  # noqa: PLC0415 - only in a project
+
+    if not project.environments and not names:
+        up.require_environments(project)
+    starting = compose.active_services(project, options, cwd)
+    found = {one.name: one for one in up.registrations(project, starting, root.engine)}
+    for each in project.environments:
+        name = each.specification.name
+        if name not in found and {name, each.volume_key} & set(names):
+            # Its images are not here: the sync says so, as it was asked for by name.
+            found[name] = Registration.of_project(project, each)
+    return found

@@ -1,0 +1,105 @@
+"""`venvctl up`: sync what changed, then `docker compose up`; and follow the lockfiles."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from venvctl.cli import options
+from venvctl.cli.answer import Answer, Line, Tone
+from venvctl.cli.display import display
+from venvctl.cli.sentences import describe_sync, duration
+from venvctl.errors import UsageError
+from venvctl.root import Root
+from venvctl.up import UpRequest, UpResult, up
+
+if TYPE_CHECKING:
+    from venvctl.follower import Followed
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command(epilog="Example: `venvctl up --watch web -- --wait` starts web and what it needs.")
+def up_command(
+    context: typer.Context,
+    services: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SERVICE]... [-- COMPOSE UP FLAGS]",
+            help="What to start; without any, all whose profiles are on.",
+        ),
+    ] = None,
+    *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Stay, and sync whenever a lockfile changes.")
+    ] = False,
+    offline: options.Offline = False,
+    files: options.Files = None,
+    project_name: options.ProjectName = "",
+    profiles: options.Profiles = None,
+    env_files: options.EnvFiles = None,
+    project_directory: options.ProjectDirectory = "",
+    json: options.Json = False,
+) -> Answer | Iterator[Answer]:
+    """Sync what changed, then run `docker compose up -d`.
+
+    Images that are missing are built or pulled first. With --json --watch: one object a line.
+    """
+    request = UpRequest(
+        options=options.compose_options(
+            files, project_name, profiles, env_files, project_directory
+        ),
+        cwd=options.current_directory(),
+        services=tuple(services or ()),
+        flags=tuple(context.obj or ()),
+        offline=offline,
+    )
+    if any(service.startswith("-") for service in request.services):
+        raise UsageError("A service's name does not start with a dash.")
+    root = options.open_root()
+    if watch:
+        return _watch(request, root, as_json=json)
+    return _up(request, root, as_json=json)
+
+
+def _up(request: UpRequest, root: Root, *, as_json: bool) -> Answer:
+    with display(as_json=as_json) as terminal:
+        return describe(up(request, root, terminal))
+
+
+def describe(result: UpResult) -> Answer:
+    """What `up` did, an environment after the other."""
+    lines = tuple(line for each in result.environments for line in describe_sync(each))
+    return Answer(data=result, lines=lines or (Line("no environment is needed by what starts"),))
+
+
+def _watch(request: UpRequest, root: Root, *, as_json: bool) -> Iterator[Answer]:
+    """Bring it up, then follow its lockfiles until somebody ends it."""
+    from venvctl import follower  # noqa: PLC0415 - who doesn't follow does without watchdog
+
+    with display(as_json=as_json) as terminal:
+        result = up(request, root, terminal)
+        yield describe(result)
+        registrations = [root.registry.load(each.environment) for each in result.environments]
+        locks = ", ".join(str(each.specification.lock) for each in registrations)
+        if not as_json:
+            yield Answer(data=None, lines=(Line(f"following {locks}; Ctrl-C ends it", Tone.QUIET),))
+        for followed in follower.follow(
+            registrations, root, offline=request.offline, progress=terminal
+        ):
+            yield describe_followed(followed)
+
+
+def describe_followed(followed: "Followed") -> Answer:
+    """What a change of a lockfile came to."""
+    name = followed.environment
+    if followed.missing:
+        files = " and ".join(followed.missing)
+        text = f"{name}: {files} can't be read; the environment stays as it is until it is back"
+        return Answer(data=followed, lines=(Line(text, Tone.BAD),))
+    if followed.result is None:
+        errors = (followed.error,) if followed.error else ()
+        lines = (Line(f"{name}: not synced, it stays as it is", Tone.BAD),)
+        return Answer(data=followed, lines=lines, errors=errors)
+    served = Line(f"{duration(followed.seconds)} from the first sign of the change", indent=1)
+    return Answer(data=followed, lines=(*describe_sync(followed.result), served))

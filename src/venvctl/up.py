@@ -1,0 +1,252 @@
+"""A compose project brought up and taken down: its environments first, then its containers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from venvctl import changeover, compose
+from venvctl.errors import ConfigurationError
+from venvctl.plan import Action
+from venvctl.registration import Registration
+from venvctl.sync import SyncOptions, SyncResult, sync
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from venvctl.engine.model import Engine
+    from venvctl.project import ComposeOptions, ComposeProject, Service
+    from venvctl.root import Root
+
+
+class Terminal(Protocol):
+    """A `Progress` that can step aside while compose speaks to the terminal itself."""
+
+    def stage(self, name: str, *, total: int = 0, unit: str = "") -> None:
+        """As `Progress`."""
+        ...
+
+    def advance(self, amount: int) -> None:
+        """As `Progress`."""
+        ...
+
+    def warn(self, message: str) -> None:
+        """As `Progress`."""
+        ...
+
+    def aside(self) -> AbstractContextManager[bool]:
+        """Step aside; what the context gives says whether compose may speak, or is to be silent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpRequest:
+    """What `venvctl up` was asked for.
+
+    Attributes:
+        options: compose's own, as they were given in `cwd`.
+        cwd: where the user is (absolute).
+        services: those to start; empty means all whose profiles are on.
+        flags: further flags of `docker compose up`.
+        offline: ask no index and no image registry.
+    """
+
+    options: ComposeOptions
+    cwd: Path
+    services: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    offline: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpResult:
+    """What `up` did.
+
+    Attributes:
+        project: its name.
+        environments: what happened to each of those that services which were started mount.
+    """
+
+    project: str
+    environments: tuple[SyncResult, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DownResult:
+    """What `down` did.
+
+    Attributes:
+        project: its name.
+        followed: whether its lockfiles had been followed until then.
+    """
+
+    project: str
+    followed: bool
+
+
+def up(request: UpRequest, root: Root, terminal: Terminal) -> UpResult:
+    """Sync the environments of the services that are to start, then let compose start them.
+
+    Containers that compose recreates are on the new generation by that; the others are rolled out
+    afterwards, so none is restarted twice.
+
+    Raises:
+        ConfigurationError: the project can't be used, or has no environment.
+        VenvctlError: as `sync`. Nothing is started then; what was switched by then is rolled out
+            by the next `up`, not now: containers that compose should have recreated may run
+            another interpreter.
+    """
+    project = load(request.options, request.cwd)
+    starting = compose.active_services(project, request.options, request.cwd, request.services)
+    have_images(project, starting, request, root.engine, terminal)
+    # Compose recreates every container whose image is not the service's any more.
+    recreated = frozenset() if "--no-recreate" in request.flags else starting
+    options = SyncOptions(offline=request.offline, defer_rollout=True, recreated=recreated)
+    results = []
+    for registration in registrations(project, starting, root.engine):
+        if registration.images.keys() & starting:
+            results.append(sync(registration, root, options, terminal))
+            # Also where there was nothing to do: a label that makes no difference now may later.
+            root.registry.claim(registration)
+    _compose(["up", "--detach", *request.flags, *request.services], request, terminal)
+    finished = tuple(_roll_out(result, root, terminal) for result in results)
+    root.create()
+    root.registry.follow(project)
+    return UpResult(project=project.name, environments=finished)
+
+
+def down(
+    options: ComposeOptions, cwd: Path, flags: Sequence[str], root: Root, terminal: Terminal
+) -> DownResult:
+    """Take a project's containers away, and stop following its lockfiles.
+
+    Raises:
+        ComposeError: compose refused; the project is then followed as before.
+    """
+    # Not `load`: what is wrong with a label must not keep anything up.
+    answer = compose.run(options, ["config", "--format", "json"], cwd, capture=True)
+    name = str(json.loads(answer.stdout)["name"])
+    with terminal.aside() as speaks:
+        compose.run(options, ["down", *flags], cwd, capture=not speaks)
+    return DownResult(project=name, followed=root.registry.unfollow(name))
+
+
+def load(options: ComposeOptions, cwd: Path) -> ComposeProject:
+    """A compose project that has environments.
+
+    Raises:
+        ConfigurationError: it has none; the hint says how to label one. And as `compose.load`.
+    """
+    project = compose.load(options, cwd)
+    require_environments(project)
+    return project
+
+
+def require_environments(project: ComposeProject) -> None:
+    """Refuse a project without environments, and say how to label one."""
+    if not project.environments:
+        files = " + ".join(map(str, project.files))
+        raise ConfigurationError(
+            f"No volume in {files} has the label venvctl.lock, so there is no environment.",
+            hint="Add a volume with `labels: {venvctl.lock: requirements.lock}` "
+            "and mount it at /venv in the service that runs Python.",
+        )
+
+
+def registrations(
+    project: ComposeProject, starting: Collection[str], engine: Engine
+) -> list[Registration]:
+    """The project's environments, as they are synced.
+
+    A service that would not start and whose image is not here (another profile's) has no say yet:
+    it gets it when it starts. An environment that only such services mount is left out.
+
+    Args:
+        project: whose.
+        starting: names of the services that would start.
+        engine: which images it has.
+    """
+    found = []
+    for each in project.environments:
+        registration = Registration.of_project(project, each)
+        images = {
+            service: image
+            for service, image in registration.images.items()
+            if service in starting or engine.image(image) is not None
+        }
+        if images:
+            found.append(dataclasses.replace(registration, images=images))
+    return found
+
+
+def have_images(
+    project: ComposeProject,
+    starting: Collection[str],
+    request: UpRequest,
+    engine: Engine,
+    terminal: Terminal,
+) -> None:
+    """Have compose build or pull the images that have to be probed, as it would do for `up`.
+
+    Raises:
+        ComposeError: it could not; its own words are on the terminal.
+    """
+    services = {
+        service.name: service
+        for each in project.environments
+        for service in each.probed_services
+        if service.name in starting
+    }
+    build, pull = [], []
+    for service in services.values():
+        missing = engine.image(service.image) is None
+        if service.build and _is_built(service, request.flags, missing=missing):
+            build.append(service.name)
+        elif _is_pulled(service, request.flags, missing=missing) and not request.offline:
+            pull.append(service.name)
+    if build:
+        _compose(["build", *build], request, terminal)
+    if pull:
+        _compose(["pull", *pull], request, terminal)
+
+
+def _is_built(service: Service, flags: Collection[str], *, missing: bool) -> bool:
+    if "--no-build" in flags:
+        return False
+    return missing or "--build" in flags or service.pull_policy == "build"
+
+
+def _is_pulled(service: Service, flags: Sequence[str], *, missing: bool) -> bool:
+    if service.build:
+        return False
+    policy = _flag_value(flags, "--pull") or service.pull_policy
+    return policy == "always" or (missing and policy != "never")
+
+
+def _flag_value(flags: Sequence[str], name: str) -> str:
+    """What a flag was given, as ``--pull always`` or ``--pull=always``; the last one counts."""
+    found = ""
+    for flag, after in zip(flags, (*flags[1:], "")[: len(flags)], strict=True):
+        if flag == name:
+            found = after
+        elif flag.startswith(f"{name}="):
+            found = flag.partition("=")[2]
+    return found
+
+
+def _compose(arguments: list[str], request: UpRequest, terminal: Terminal) -> None:
+    with terminal.aside() as speaks:
+        compose.run(request.options, arguments, request.cwd, capture=not speaks)
+
+
+def _roll_out(result: SyncResult, root: Root, terminal: Terminal) -> SyncResult:
+    if result.action is Action.NOTHING:
+        return result
+    environment = root.environment(result.environment)
+    with root.working(), environment.writing():
+        steps = changeover.finish(environment, root, terminal)
+    return dataclasses.replace(result, steps=steps)
