@@ -6,10 +6,9 @@ import dataclasses
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from venvctl import rollout
+from venvctl import delivery, rollout
 from venvctl.environments import Event
-from venvctl.errors import IntegrityError, RolloutStuckError
-from venvctl.rollout import Outcome
+from venvctl.errors import IntegrityError, RolloutFailedError, RolloutStuckError, VenvctlError
 from venvctl.snapshots import Use
 
 if TYPE_CHECKING:
@@ -94,7 +93,12 @@ def check_not_replaced(environment: Environment, root: Root) -> None:
 
 
 def switch(
-    registration: Registration, generation: Generation, root: Root, *, restart: bool
+    registration: Registration,
+    generation: Generation,
+    root: Root,
+    *,
+    restart: bool,
+    fall_back: bool = True,
 ) -> None:
     """Make a generation current, after writing down which containers then have to be reached.
 
@@ -103,17 +107,29 @@ def switch(
         generation: complete, and on disk.
         root: its engine and snapshots.
         restart: whether there will be a rollout.
+        fall_back: whether that rollout may go back to the generation that is left by this.
     """
     environment = root.environment(registration.name)
     state = environment.state()
-    pending = dict(state.pending)
+    left = environment.current_or_none()
+    running: dict[str, str] = {}
     if restart:
-        # What an interrupted rollout left stays pending; a container that started since is new.
-        pending |= rollout.to_reach(
-            root.engine.containers(volume=environment.name), environment.name
+        containers = root.engine.containers(volume=environment.name)
+        running = rollout.to_reach(containers, environment.name)
+    # Where an interrupted rollout was, the generation before that one is still the good one.
+    good = state.good if state.pending else (left.number if left and fall_back else 0)
+    environment.save_state(
+        dataclasses.replace(
+            state,
+            pending=running,
+            before=running,
+            reached=(),
+            good=good if fall_back else 0,
+            back_to=0,
+            back_because="",
+            volume_inode=environment.volume.stat().st_ino,
         )
-    inode = environment.volume.stat().st_ino
-    environment.save_state(dataclasses.replace(state, pending=pending, volume_inode=inode))
+    )
     environment.switch(generation)
     use = Use(since=now(), number=generation.number, registration=registration)
     root.snapshots.mark_current(generation.key, use)
@@ -134,30 +150,39 @@ def finish(environment: Environment, root: Root, progress: Progress) -> tuple[St
     """Roll out what is pending, and write down what happened.
 
     Raises:
-        RolloutStuckError: a container could not be brought onto the generation.
+        RolloutFailedError: the generation was bad; the one before is current again.
+        RolloutStuckError: it was bad, and there was no way back.
         EngineUnreachableError: the engine went away; the rest stays pending.
     """
     start_stopped(environment, root)
-    steps = rollout.roll_out(environment, root.engine, progress)
-    if not steps:
-        return ()
+    try:
+        steps = delivery.deliver(environment, root.engine, progress)
+    except (RolloutFailedError, RolloutStuckError) as error:
+        _note_bad(environment, root, error)
+        raise
+    if steps:
+        _record(environment, "rollout", tuple(map(str, steps)))
+    return steps
+
+
+def _note_bad(environment: Environment, root: Root, error: VenvctlError) -> None:
     current = environment.current()
-    if current is None:
-        raise IntegrityError(f"Environment {environment.name} has no current generation.")
+    registration = root.registry.find(environment.name)
+    if current is not None and registration is not None:
+        use = Use(since=now(), number=current.number, registration=registration)
+        root.snapshots.mark_current(current.key, use)
+    environment.save_state(dataclasses.replace(environment.state(), error=error.message))
+    _record(environment, error.code, tuple(error.message.splitlines()))
+
+
+def _record(environment: Environment, kind: str, notes: tuple[str, ...]) -> None:
+    current = environment.current()
     environment.record(
         Event(
             time=now(),
-            kind="rollout",
-            generation=current.number,
-            key=current.key,
-            notes=tuple(map(str, steps)),
+            kind=kind,
+            generation=current.number if current else 0,
+            key=current.key if current else "",
+            notes=notes,
         )
     )
-    failed = [step for step in steps if step.outcome is Outcome.FAILED]
-    if failed:
-        raise RolloutStuckError(
-            f"Generation {current.number} of {environment.name} is current, but "
-            + "; ".join(f"{step.name} could not take it: {step.because}" for step in failed),
-            hint=f"Look at its log, or go back: `venvctl rollback {environment.name}`.",
-        )
-    return steps

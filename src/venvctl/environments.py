@@ -54,6 +54,11 @@ class State:
         last_number: the highest generation number ever used.
         volume_inode: inode of the `volume` directory that the engine was given; 0 before that.
         pending: containers that a rollout still has to reach: ID → when it had started.
+        before: all that it had to reach when it began, in the same way; empty between rollouts.
+        reached: IDs of those that it signalled or executed a command in.
+        good: number of the last generation that was rolled out well, 0 if there is none.
+        back_to: number of the generation that a rollout is going back to, 0 if it does not.
+        back_because: why it is.
         stopped: IDs of containers that a restore stopped, and has to start again.
         error: what the last sync failed with; empty after one that did not.
     """
@@ -63,6 +68,11 @@ class State:
     last_number: int = 0
     volume_inode: int = 0
     pending: Mapping[str, str] = field(default_factory=dict)
+    before: Mapping[str, str] = field(default_factory=dict)
+    reached: tuple[str, ...] = ()
+    good: int = 0
+    back_to: int = 0
+    back_because: str = ""
     stopped: tuple[str, ...] = ()
     error: str = ""
 
@@ -178,6 +188,13 @@ class Environment:
             hint=f"Bring it back from the store: `venvctl restore {self.name}`.",
         )
 
+    def current_or_none(self) -> Generation | None:
+        """The generation that new processes get; None also where `current` names nothing whole."""
+        try:
+            return self.current()
+        except IntegrityError:
+            return None
+
     def numbered(self, number: int) -> Generation:
         """The generation of that number; raises `UsageError` naming those that are there."""
         for generation in self.generations():
@@ -229,6 +246,11 @@ class Environment:
                 last_number=int(document["last-number"]),
                 volume_inode=int(document["volume-inode"]),
                 pending={str(name): str(when) for name, when in document["pending"].items()},
+                before={str(name): str(when) for name, when in document["before"].items()},
+                reached=tuple(str(name) for name in document["reached"]),
+                good=int(document["good"]),
+                back_to=int(document["back-to"]),
+                back_because=str(document["back-because"]),
                 stopped=tuple(str(name) for name in document["stopped"]),
                 error=str(document["error"]),
             )
@@ -247,6 +269,11 @@ class Environment:
             "last-number": state.last_number,
             "volume-inode": state.volume_inode,
             "pending": dict(state.pending),
+            "before": dict(state.before),
+            "reached": list(state.reached),
+            "good": state.good,
+            "back-to": state.back_to,
+            "back-because": state.back_because,
             "stopped": list(state.stopped),
             "error": state.error,
         }

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from venvctl import changeover, disk, interpreters, rollout, trees, volumes
 from venvctl.environments import Event
-from venvctl.errors import IntegrityError, RolloutStuckError, TargetError, UsageError
+from venvctl.errors import RolloutStuckError, TargetError, UsageError
 from venvctl.policy import ChangeKind
 
 if TYPE_CHECKING:
     from venvctl.engine.model import Container
-    from venvctl.environments import Environment, Generation
+    from venvctl.environments import Environment
     from venvctl.progress import Progress
     from venvctl.registration import Registration
     from venvctl.rollout import StepResult
@@ -82,7 +82,7 @@ def _rebuild(
         _check_restartable(container, environment)
     if not lost:
         interpreters.check_holders(registration, root, chosen.target)
-    left = _current(environment)
+    left = environment.current_or_none()
     chosen = dataclasses.replace(chosen, image=_image(chosen, registration, root))
     _drop_damaged_trees(chosen, root)
     disk.make_directory(environment.directory)
@@ -107,7 +107,7 @@ def _rebuild(
         progress.stage("stopping", total=len(lost), unit="containers")
         for container in lost:
             root.engine.stop(container.id)
-    changeover.switch(registration, generation, root, restart=not lost)
+    changeover.switch(registration, generation, root, restart=not lost, fall_back=False)
     volumes.ensure(root.engine, environment, registration.labels)
     environment.record(
         Event(
@@ -171,13 +171,6 @@ def _check_restartable(container: Container, environment: Environment) -> None:
         hint=f"`docker stop {container.name}`, then `venvctl restore {environment.name}` again, "
         f"then start it.",
     )
-
-
-def _current(environment: Environment) -> Generation | None:
-    try:
-        return environment.current()
-    except IntegrityError:
-        return None
 
 
 def _image(chosen: Snapshot, registration: Registration, root: Root) -> str:

@@ -72,7 +72,7 @@ def rollback(name: str, root: Root, *, to: int | None, progress: Progress) -> Ro
         held[left.key] = f"`venvctl rollback` left generation {left.number} at {changeover.now()}"
         # Before the switch: a follower that sees the switch must see the hold too.
         environment.save_state(dataclasses.replace(state, held=held))
-        changeover.switch(registration, goal, root, restart=True)
+        changeover.switch(registration, goal, root, restart=True, fall_back=False)
         environment.record(
             Event(
                 time=changeover.now(),

@@ -1,7 +1,7 @@
-"""Brings running holders onto the current generation: which ones, in what order, and how.
+"""Which running holders are brought onto the current generation, how, and in what order.
 
-`decide` is pure: from the containers as they are, and those that have to be reached, to the steps.
-`roll_out` takes the steps one by one. What has to be reached is written down before the switch
+All of this is pure: from the containers as they are, and those that have to be reached, to the
+steps; `delivery` takes them. What has to be reached is written down before the switch
 (`State.pending`: each holder with the time it had started), so a rollout that was interrupted is
 taken up again, and a container that started meanwhile is never restarted twice.
 """
@@ -9,21 +9,18 @@ taken up again, and a container that started meanwhile is never restarted twice.
 from __future__ import annotations
 
 import dataclasses
-import time
 from dataclasses import dataclass
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
-from venvctl.errors import ConfigurationError, EngineError
+from venvctl.errors import ConfigurationError
 from venvctl.policy import ChangeKind, OnChange, ServicePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from venvctl.engine.model import Container, Engine
-    from venvctl.environments import Environment
-    from venvctl.progress import Progress
+    from venvctl.engine.model import Container
 
 _DEPENDS_ON = "com.docker.compose.depends_on"
 
@@ -50,12 +47,29 @@ class Step:
         identifier, name: of the container.
         action: what to do; `NONE` leaves it alone.
         because: why, in words for a person.
+        parents: IDs of restarted containers that it hangs on; it follows them at once.
+        restarted: it started again by itself or its user, so it is on the generation already.
     """
 
     identifier: str
     name: str
     action: OnChange
     because: str
+    parents: tuple[str, ...] = ()
+    restarted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Steps that are taken together: holders at once, then what hangs on them one by one."""
+
+    holders: tuple[Step, ...]
+    followers: tuple[Step, ...] = ()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """All of them, in order."""
+        return (*self.holders, *self.followers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,57 +101,113 @@ def to_reach(containers: Iterable[Container], volume: str) -> dict[str, str]:
     }
 
 
-def decide(pending: Mapping[str, str], containers: Sequence[Container], volume: str) -> list[Step]:
+def decide(
+    pending: Mapping[str, str],
+    containers: Sequence[Container],
+    volume: str,
+    *,
+    reviving: bool = False,
+) -> list[Step]:
     """The steps of a rollout, in order: what others depend on first.
 
     Args:
         pending: the holders to reach, as `to_reach` told them before the switch.
         containers: all containers of the engine as they are now.
         volume: the environment's name.
+        reviving: those that ended are meant too, since the generation they ran on ended them.
     """
     by_id = {container.id: container for container in containers}
     steps: list[Step] = []
     restarted: set[str] = set()
     for container in _ordered(containers):
-        step = None
-        if container.id in pending:
-            step = holder_step(container, pending[container.id])
-        if (step is None or step.action.kind is not ChangeKind.RESTART) and (
-            parent := _restarted_parent(container, by_id, restarted)
-        ):
-            step = _follower_step(container, parent, volume)
-        if step is not None:
-            steps.append(step)
-            if step.action.kind is ChangeKind.RESTART:
-                restarted.add(container.id)
+        parents = _restarted_parents(container, by_id, restarted)
+        if parents:
+            step = _follower_step(container, parents, by_id, volume)
+        elif container.id in pending:
+            step = holder_step(container, pending[container.id], reviving=reviving)
+        else:
+            continue
+        steps.append(step)
+        if step.action.kind is ChangeKind.RESTART:
+            restarted.add(container.id)
     return steps
+
+
+def groups(steps: Sequence[Step], containers: Iterable[Container]) -> list[Group]:
+    """Put together what is done together.
+
+    The first container that is touched stands alone: it is the one that tells.
+
+    Args:
+        steps: as `decide` gives them.
+        containers: the same as there.
+    """
+    by_id = {container.id: container for container in containers}
+    made: list[list[Step]] = []
+    followers: list[list[Step]] = []
+    place: dict[str, int] = {}
+    for step in steps:
+        if step.parents:
+            index = max(place[parent] for parent in step.parents)
+            followers[index].append(step)
+        elif index := _joins(step, made, by_id):
+            made[index].append(step)
+        else:
+            made.append([step])
+            followers.append([])
+            index = len(made) - 1
+        place[step.identifier] = index
+    return [
+        Group(holders=tuple(holders), followers=tuple(behind))
+        for holders, behind in zip(made, followers, strict=True)
+    ]
+
+
+def _joins(step: Step, made: Sequence[Sequence[Step]], by_id: Mapping[str, Container]) -> int:
+    """Index of the group that it is taken with; 0 if with none, as nothing joins the first."""
+    touched = [group for group in made if group[0].action.kind is not ChangeKind.NONE]
+    index = len(made) - 1
+    if step.action.kind is ChangeKind.NONE or len(touched) < 2 or index < 1:  # noqa: PLR2004 - two
+        return 0
+    mine, theirs = by_id[step.identifier], by_id[made[index][0].identifier]
+    same = (mine.project, mine.service) == (theirs.project, theirs.service) and mine.service
+    policy = policy_of(mine)
+    room = policy is not None and len(made[index]) < policy.parallel
+    return index if same and room and made[index][0].action == step.action else 0
+
+
+def policy_of(container: Container) -> ServicePolicy | None:
+    """What its labels ask for; None if they can't be read."""
+    try:
+        return ServicePolicy.of_container(container)
+    except ConfigurationError:
+        return None
 
 
 def ignores(container: Container) -> bool:
     """Whether it mounts the volume for its files only; labels that can't be read say no."""
-    try:
-        return ServicePolicy.of_container(container).ignore
-    except ConfigurationError:
-        return False
+    policy = policy_of(container)
+    return policy is not None and policy.ignore
 
 
-def holder_step(container: Container, started_at: str) -> Step:
+def holder_step(container: Container, started_at: str, *, reviving: bool = False) -> Step:
     """What is to be done to one holder that had started then."""
     try:
         policy = ServicePolicy.of_container(container)
     except ConfigurationError as error:
         return _leave(container, error.message)
     reason = _untouchable(container)
-    if container.started_at != started_at:
+    again = not reason and container.started_at != started_at
+    if again:
         reason = "it started again meanwhile, on the current generation"
-    elif not container.running:
+    elif not container.running and not reviving:
         reason = f"it is {container.state}"
     elif policy.ignore:
         reason = "its label venvctl.ignore says so"
     elif policy.on_change.kind is ChangeKind.NONE:
         reason = "its label venvctl.on-change says none"
     if reason:
-        return _leave(container, reason)
+        return dataclasses.replace(_leave(container, reason), restarted=again)
     return Step(
         identifier=container.id,
         name=container.name,
@@ -146,15 +216,19 @@ def holder_step(container: Container, started_at: str) -> Step:
     )
 
 
-def _follower_step(container: Container, parent: str, volume: str) -> Step:
+def _follower_step(
+    container: Container, parents: Sequence[str], by_id: Mapping[str, Container], volume: str
+) -> Step:
     if reason := _untouchable(container):
         return _leave(container, reason)
     word = "mounts the environment and " if volume in container.mounts else ""
+    names = ", ".join(by_id[parent].name for parent in parents)
     return Step(
         identifier=container.id,
         name=container.name,
         action=OnChange(kind=ChangeKind.RESTART),
-        because=f"it {word}hangs on {parent}, which is restarted",
+        because=f"it {word}hangs on {names}, restarted before it",
+        parents=tuple(parents),
     )
 
 
@@ -178,20 +252,19 @@ def _leave(container: Container, because: str) -> Step:
     )
 
 
-def _restarted_parent(
+def _restarted_parents(
     container: Container, by_id: Mapping[str, Container], restarted: set[str]
-) -> str:
-    """Name of a restarted container that this running one can't do without; empty if none."""
+) -> list[str]:
+    """IDs of the restarted containers that this running one can't do without."""
     if not container.running:
-        return ""
-    if container.network_container in restarted:
-        return by_id[container.network_container].name
+        return []
+    found = {container.network_container} & restarted
     for service, restart in _dependencies(container).items():
         for other in restarted if restart else ():
             parent = by_id[other]
             if (parent.project, parent.service) == (container.project, service):
-                return parent.name
-    return ""
+                found.add(other)
+    return sorted(found, key=lambda other: by_id[other].name)
 
 
 def _dependencies(container: Container) -> dict[str, bool]:
@@ -223,72 +296,3 @@ def _ordered(containers: Sequence[Container]) -> list[Container]:
     except CycleError:
         # compose refuses cycles within a project; across projects no order is better than another
         return named
-
-
-def roll_out(
-    environment: Environment, engine: Engine, progress: Progress
-) -> tuple[StepResult, ...]:
-    """Reach every container that is pending; the caller is the environment's one writer.
-
-    Args:
-        environment: its state names what is pending.
-        engine: where the containers are.
-        progress: told of each container.
-
-    Returns:
-        What happened to each container, in order.
-
-    Raises:
-        EngineUnreachableError: the engine went away; what was not reached stays pending.
-    """
-    pending = environment.state().pending
-    if not pending:
-        return ()
-    steps = decide(pending, engine.containers(), environment.name)
-    progress.stage("restarting", total=len(steps), unit="containers")
-    results = []
-    for step in steps:
-        results.append(_take(step, engine))
-        _reached(environment, step.identifier)
-        progress.advance(1)
-    # Those that are gone have nothing to be reached any more.
-    environment.save_state(dataclasses.replace(environment.state(), pending={}))
-    return tuple(results)
-
-
-def _take(step: Step, engine: Engine) -> StepResult:
-    started = time.monotonic()
-    outcome, because = Outcome.DONE, step.because
-    try:
-        match step.action.kind:
-            case ChangeKind.NONE:
-                outcome = Outcome.LEFT
-            case ChangeKind.RESTART:
-                engine.restart(step.identifier)
-            case ChangeKind.SIGNAL:
-                engine.signal(step.identifier, step.action.argument)
-            case ChangeKind.EXEC:
-                result = engine.execute(step.identifier, step.action.command)
-                if result.exit_code != 0:
-                    words = (result.stderr or result.stdout).strip().splitlines()
-                    outcome = Outcome.FAILED
-                    because = f"it ended with exit code {result.exit_code}" + (
-                        f": {words[-1]}" if words else ""
-                    )
-    except EngineError as error:
-        outcome, because = Outcome.FAILED, error.message
-        if engine.container(step.identifier) is None:
-            outcome, because = Outcome.LEFT, "it was removed meanwhile"
-    return StepResult(
-        name=step.name,
-        action=str(step.action),
-        outcome=outcome,
-        because=because,
-        seconds=time.monotonic() - started,
-    )
-
-
-def _reached(environment: Environment, identifier: str) -> None:
-    state = environment.state()
-    pending = {name: when for name, when in state.pending.items() if name != identifier}
-    environment.save_state(dataclasses.replace(state, pending=pending))

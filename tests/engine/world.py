@@ -116,7 +116,8 @@ class World:
     def start(self, name: str, *arguments: str, code: str = SERVER) -> str:
         """Start a container that mounts the environment; its ID."""
         return self.docker(
-            "run", "--detach", "--name", name, "--volume", f"{self.name}:/venv", *arguments,
+            "run", "--detach", "--name", name, "--volume", f"{self.name}:/venv",
+            "--label", "venvctl.grace=0.3s", *arguments,
             self.image, "/venv/bin/python", "-c", code,
         )  # fmt: skip
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from docker.errors import NotFound
@@ -211,6 +213,17 @@ class DockerEngine:
             stderr=stderr,
             timed_out=expired.is_set(),
         )
+
+    def stopped_by_hand(self, identifier: str, *, since: str) -> bool:
+        """Whether somebody asked the engine to stop, kill or restart it since then."""
+        start = datetime.fromisoformat(since).timestamp()
+        filters = {"container": [identifier], "event": ["kill", "stop", "pause"]}
+        with self._connection.asking(f"tell what was done to {identifier[:12]}") as client:
+            # The engine answers with what it remembers up to now, and ends.
+            stream = client.events(
+                since=f"{start:.9f}", until=f"{time.time():.9f}", filters=filters, decode=True
+            )
+            return any(True for _ in stream)
 
     def logs(self, identifier: str, *, lines: int) -> str:
         """The last lines a container printed, on both streams."""

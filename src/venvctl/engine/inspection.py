@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 # Go's zero time, which the engine gives for "never".
 _NEVER = "0001-01-01T00:00:00Z"
 
+# The engine's own defaults for a healthcheck that doesn't say (docs: HEALTHCHECK).
+_HEALTH_INTERVAL = 30.0
+_HEALTH_RETRIES = 3
+
 
 def parse_image(document: Mapping[str, Any]) -> Image:
     """An image from ``GET /images/{name}/json``."""
@@ -42,6 +46,7 @@ def parse_container(document: Mapping[str, Any]) -> Container:
     state = document["State"]
     started_at = state.get("StartedAt") or ""
     health = (state.get("Health") or {}).get("Status") or ""
+    check = settings.get("Healthcheck") if health not in {"", "none"} else None
     network, _, joined = (host.get("NetworkMode") or "").partition(":")
     return Container(
         id=document["Id"],
@@ -58,7 +63,20 @@ def parse_container(document: Mapping[str, Any]) -> Container:
         tty=bool(settings.get("Tty")),
         restart_count=int(document.get("RestartCount") or 0),
         exit_code=int(state.get("ExitCode") or 0),
+        health_interval=_seconds(check, "Interval", _HEALTH_INTERVAL),
+        health_retries=_count(check, "Retries", _HEALTH_RETRIES),
     )
+
+
+def _seconds(check: Mapping[str, Any] | None, name: str, default: float) -> float:
+    """A duration of a healthcheck, which the engine keeps in nanoseconds; 0 means the default."""
+    if check is None:
+        return 0.0
+    return float(check.get(name) or 0) / 1e9 or default
+
+
+def _count(check: Mapping[str, Any] | None, name: str, default: int) -> int:
+    return 0 if check is None else int(check.get(name) or 0) or default
 
 
 def parse_event(document: Mapping[str, Any]) -> Event:

@@ -93,6 +93,8 @@ class Container:
         mounts: volume name → (path in the container, writable).
         network_container: ID of the container whose network namespace this one joined, or "".
         restart_count: how often the engine itself restarted it.
+        health_interval: seconds between two health checks, 0 without a healthcheck.
+        health_retries: failed checks in a row that make it unhealthy, 0 without a healthcheck.
     """
 
     id: str
@@ -109,6 +111,8 @@ class Container:
     tty: bool
     restart_count: int
     exit_code: int
+    health_interval: float = 0.0
+    health_retries: int = 0
 
     @property
     def running(self) -> bool:
@@ -217,6 +221,15 @@ class Engine(Protocol):
 
     def execute(self, identifier: str, command: Sequence[str]) -> TaskResult:
         """Run a command inside a running container and wait for its end."""
+        ...
+
+    def stopped_by_hand(self, identifier: str, *, since: str) -> bool:
+        """Whether somebody asked the engine to stop, kill or restart it since then.
+
+        Args:
+            identifier: the container's ID.
+            since: an engine's time (RFC 3339), such as `Container.started_at`.
+        """
         ...
 
     def logs(self, identifier: str, *, lines: int) -> str:

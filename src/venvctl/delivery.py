@@ -1,0 +1,278 @@
+"""Delivers the current generation to the running holders, and takes it back if it is bad.
+
+The first container tells: it is watched until it can be believed, while the processes of the others
+stay pinned to the generation before. Then the others follow, group by group, and all are watched
+once more. Everything that a crash must not forget is in `State` before it is done, so whoever comes
+next goes on where this was, in the same direction.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+from venvctl import health, rollout
+from venvctl.errors import EngineError, IntegrityError, RolloutFailedError, RolloutStuckError
+from venvctl.health import Health, Start, Verdict
+from venvctl.policy import ChangeKind, ServicePolicy
+from venvctl.rollout import Outcome, StepResult
+
+if TYPE_CHECKING:
+    from venvctl.engine.model import Container, Engine
+    from venvctl.environments import Environment
+    from venvctl.progress import Progress
+    from venvctl.rollout import Group, Step
+
+_LOG_LINES = 20
+
+
+@dataclass(slots=True)
+class _Tour:
+    """One way through the containers, there or back."""
+
+    environment: Environment
+    engine: Engine
+    progress: Progress
+    results: list[StepResult] = field(default_factory=list)
+    watched: list[tuple[Start, ServicePolicy]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trouble:
+    """Why a tour ended early: which container, in what way, and the end of its log."""
+
+    name: str
+    because: str
+    log: str
+
+    def __str__(self) -> str:
+        """Which container, and why."""
+        return f"{self.name}: {self.because}"
+
+    @property
+    def quoted_log(self) -> str:
+        """The end of the log, to stand behind a message; empty where there is none."""
+        return f" The end of its log:\n{self.log}" if self.log else ""
+
+
+def deliver(environment: Environment, engine: Engine, progress: Progress) -> tuple[StepResult, ...]:
+    """Reach every container that is pending; the caller is the environment's one writer.
+
+    Args:
+        environment: its state names what is pending, and what to go back to.
+        engine: where the containers are.
+        progress: told of each container.
+
+    Returns:
+        What happened to each container, in order.
+
+    Raises:
+        RolloutFailedError: the generation was bad; the containers are back on the one before, and
+            its key is held.
+        RolloutStuckError: it was bad, and there is nothing to go back to, or going back failed.
+        EngineUnreachableError: the engine went away; what was not reached stays pending.
+    """
+    state = environment.state()
+    if state.back_to:
+        _go_back(environment, engine, progress, _Trouble(name="", because="", log=""))
+    if not state.pending:
+        return ()
+    tour = _Tour(environment, engine, progress)
+    trouble = _go(tour, back=False)
+    if trouble is not None:
+        _go_back(environment, engine, progress, trouble)
+    current = environment.current()
+    _end(environment, good=current.number if current else 0)
+    return tuple(tour.results)
+
+
+def _go(tour: _Tour, *, back: bool) -> _Trouble | None:
+    """Take every step; stop at the first container that takes it badly."""
+    environment, engine = tour.environment, tour.engine
+    containers = engine.containers()
+    steps = rollout.decide(environment.state().pending, containers, environment.name, reviving=back)
+    groups = rollout.groups(steps, containers)
+    if back:
+        groups.reverse()
+    tour.progress.stage("restarting", total=len(steps), unit="containers")
+    for group in groups:
+        settle = not back and not tour.watched
+        trouble = _take_group(tour, group, settle=settle)
+        if trouble is not None:
+            return trouble
+        tour.progress.advance(len(group.steps))
+    tour.progress.stage("watching", total=len(tour.watched), unit="containers")
+    for start, policy in tour.watched:
+        verdict = health.watch(start, policy, engine, settle=True)
+        tour.progress.advance(1)
+        if verdict.health is Health.BAD:
+            return _trouble(start.name, start.identifier, verdict, engine)
+    return None
+
+
+def _take_group(tour: _Tour, group: Group, *, settle: bool) -> _Trouble | None:
+    """Restart what is restarted together, then wait until all of it is well."""
+    with ThreadPoolExecutor(max_workers=len(group.holders)) as pool:
+        results = list(pool.map(lambda step: _take(step, tour.engine), group.holders))
+    results += [_take(step, tour.engine) for step in group.followers]
+    tour.results += results
+    watched = []
+    for step, result in zip(group.steps, results, strict=True):
+        container = tour.engine.container(step.identifier)
+        if result.outcome is Outcome.FAILED:
+            verdict = Verdict(health=Health.BAD, because=result.because)
+            return _trouble(step.name, step.identifier, verdict, tour.engine)
+        if container is not None and (result.outcome is Outcome.DONE or step.restarted):
+            watched.append((Start.of(container, time.monotonic()), _policy(container)))
+        if result.outcome is Outcome.DONE and step.action.kind is not ChangeKind.RESTART:
+            _note_reached(tour.environment, step.identifier)
+    tour.watched += watched
+    for start, policy in watched:
+        verdict = health.watch(start, policy, tour.engine, settle=settle)
+        if verdict.health is Health.BAD:
+            return _trouble(start.name, start.identifier, verdict, tour.engine)
+    for step in group.steps:
+        _note_done(tour.environment, step.identifier)
+    return None
+
+
+def _policy(container: Container) -> ServicePolicy:
+    # what hangs on a holder may have no labels, or (a stranger's) ones that can't be read
+    return rollout.policy_of(container) or ServicePolicy()
+
+
+def _take(step: Step, engine: Engine) -> StepResult:
+    started = time.monotonic()
+    outcome, because = Outcome.DONE, step.because
+    try:
+        match step.action.kind:
+            case ChangeKind.NONE:
+                outcome = Outcome.LEFT
+            case ChangeKind.RESTART:
+                engine.restart(step.identifier)
+            case ChangeKind.SIGNAL:
+                engine.signal(step.identifier, step.action.argument)
+            case ChangeKind.EXEC:
+                result = engine.execute(step.identifier, step.action.command)
+                if result.exit_code != 0:
+                    words = (result.stderr or result.stdout).strip().splitlines()
+                    outcome = Outcome.FAILED
+                    because = f"its command ended with exit code {result.exit_code}" + (
+                        f": {words[-1]}" if words else ""
+                    )
+    except EngineError as error:
+        outcome, because = Outcome.FAILED, error.message
+        if engine.container(step.identifier) is None:
+            outcome, because = Outcome.LEFT, "it was removed meanwhile"
+    return StepResult(
+        name=step.name,
+        action=str(step.action),
+        outcome=outcome,
+        because=because,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _note_done(environment: Environment, identifier: str) -> None:
+    state = environment.state()
+    pending = {name: when for name, when in state.pending.items() if name != identifier}
+    environment.save_state(dataclasses.replace(state, pending=pending))
+
+
+def _note_reached(environment: Environment, identifier: str) -> None:
+    state = environment.state()
+    environment.save_state(dataclasses.replace(state, reached=(*state.reached, identifier)))
+
+
+def _trouble(name: str, identifier: str, verdict: Verdict, engine: Engine) -> _Trouble:
+    try:
+        log = engine.logs(identifier, lines=_LOG_LINES)
+    except EngineError:
+        log = ""  # it has no log that can be read, or is gone
+    return _Trouble(name=name, because=verdict.because, log=log.strip())
+
+
+def _go_back(
+    environment: Environment, engine: Engine, progress: Progress, trouble: _Trouble
+) -> NoReturn:
+    """Switch back, and restart exactly those that run the bad generation, in reverse order.
+
+    Raises:
+        RolloutFailedError: in the end, when the containers are well again.
+        RolloutStuckError: there is nothing to go back to, or a container is not well there either.
+    """
+    if not environment.state().back_to:
+        _begin_to_go_back(environment, engine, trouble)
+    state = environment.state()
+    good = environment.numbered(state.back_to)
+    if environment.current() != good:
+        environment.switch(good)
+    tour = _Tour(environment, engine, progress)
+    again = _go(tour, back=True)
+    _end(environment, good=good.number)
+    if again is not None:
+        raise RolloutStuckError(
+            f"FAILED: the new generation of {environment.name} was bad ({state.back_because}), and "
+            f"going back to generation {good.number} failed too ({again})." + again.quoted_log,
+            hint="Nothing more is done by itself. Look at the container's log, then mend the lock "
+            f"or `venvctl rollback {environment.name} --to N`.",
+        )
+    back = [result.name for result in tour.results if result.outcome is Outcome.DONE]
+    raise RolloutFailedError(
+        f"The new generation of {environment.name} was bad ({state.back_because}): generation "
+        f"{good.number} is current again, and {', '.join(back) or 'no container'} went back to it."
+        + trouble.quoted_log,
+        hint="It is not tried again until the lock selects other packages, or with --force.",
+    )
+
+
+def _begin_to_go_back(environment: Environment, engine: Engine, trouble: _Trouble) -> None:
+    """Write down where to, whom it takes, and that the key is held; nothing is switched yet."""
+    state = environment.state()
+    bad = environment.current()
+    if bad is None:
+        raise IntegrityError(f"Environment {environment.name} has no current generation.")
+    there = {generation.number for generation in environment.generations()}
+    if state.good not in there or state.good == bad.number:
+        _end(environment, good=state.good)
+        raise RolloutStuckError(
+            f"FAILED: generation {bad.number} of {environment.name} is bad ({trouble}), and there "
+            "is no other that is known to be good." + trouble.quoted_log,
+            hint="Nothing more is done by itself. Mend the lock, or "
+            f"`venvctl rollback {environment.name} --to N`.",
+        )
+    on_it = {
+        container.id: container.started_at
+        for container in engine.containers(volume=environment.name)
+        if container.id in state.before
+        and (container.running or container.state == "restarting" or container.name == trouble.name)
+        # restarted by the rollout, by its user or by itself; or told to take the generation
+        and (container.started_at != state.before[container.id] or container.id in state.reached)
+    }
+    environment.save_state(
+        dataclasses.replace(
+            state,
+            pending=on_it,
+            back_to=state.good,
+            back_because=str(trouble),
+            held={**state.held, bad.key: f"generation {bad.number} was bad: {trouble}"},
+        )
+    )
+
+
+def _end(environment: Environment, *, good: int) -> None:
+    """Nothing is under way any more."""
+    environment.save_state(
+        dataclasses.replace(
+            environment.state(),
+            pending={},
+            before={},
+            reached=(),
+            good=good,
+            back_to=0,
+            back_because="",
+        )
+    )
