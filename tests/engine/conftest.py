@@ -7,11 +7,11 @@ import subprocess
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from world import World
 
 from index import LocalIndex
 from venvctl.engine import connect
 from venvctl.root import Root
+from world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

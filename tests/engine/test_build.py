@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import io
 import tarfile
@@ -13,21 +12,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gitserver import GitServer, commit, git
 from index import LocalIndex
 from venvctl import build
-from venvctl.errors import BuildError, HostileWheelError, UnavailableError
 from venvctl.probe import Probe
 from venvctl.progress import Silent
 from venvctl.selection import SelectedFile
 from venvctl.specification import EnvironmentSpecification
 from venvctl.store import Store
-from wheelhouse import make_sdist, make_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-    from conftest import Docker, Unique
 
     from venvctl.build import BuiltWheel
     from venvctl.engine.docker import DockerEngine

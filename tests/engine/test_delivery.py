@@ -12,9 +12,8 @@ from venvctl.sync import SyncOptions
 from wheelhouse import BuiltWheel, make_wheel
 
 if TYPE_CHECKING:
-    from world import World
-
     from conftest import Unique
+    from world import World
 
 pytestmark = pytest.mark.engine
 

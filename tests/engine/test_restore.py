@@ -19,9 +19,8 @@ from venvctl.sync import SyncOptions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from world import World
-
     from conftest import Unique
+    from world import World
 
 pytestmark = pytest.mark.engine
 

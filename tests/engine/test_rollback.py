@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from world import wait_for
 
 from venvctl.errors import UsageError
 from venvctl.plan import Action
 from venvctl.rollback import rollback
 from venvctl.sync import SyncOptions
+from world import wait_for
 
 if TYPE_CHECKING:
-    from world import World
-
     from conftest import Unique
+    from world import World
 
 pytestmark = pytest.mark.engine
 

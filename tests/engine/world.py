@@ -14,7 +14,6 @@ from wheelhouse import BuiltWheel, make_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
     from pathlib import Path
 
     from index import LocalIndex
