@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Events after which their generation is the one that new processes get.
 _SWITCHING = frozenset({"sync", "rollback", "restore", "switch"})
+_ROLLOUT = "rollout"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class EnvironmentStatus:
         error: what the last sync failed with.
         problem: why a sync would fail at once, e.g. with a volume of somebody else.
         engine: why the engine could not be asked; holders and images are then not known.
-        last: the last thing that happened to it.
+        last: the last sync, rollback, restore or failure; rollouts follow from those.
         holders: the containers that mount it, by name.
     """
 
@@ -132,7 +133,7 @@ def status(registration: Registration, root: Root) -> EnvironmentStatus:
         error=state.error,
         problem=problem,
         engine=engine,
-        last=history[-1] if history else None,
+        last=next((event for event in reversed(history) if event.kind != _ROLLOUT), None),
         holders=holders,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections import UserDict
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -41,11 +40,16 @@ VERBS = (
     "snapshot",
     "env",
     "path",
+    "hook",
 )
 # Verbs with verbs of their own.
-GROUPS = frozenset({"env", "snapshot"})
+GROUPS = frozenset({"env", "hook", "snapshot"})
 # Verbs that hand everything after `--` to compose.
 _COMPOSE_VERBS = frozenset({"up", "down"})
+
+
+class _Terminated(BaseException):
+    """SIGTERM: ends as an interrupt does, so that helper containers and temporaries are removed."""
 
 
 class _Commands(UserDict[str, Any]):
@@ -128,12 +132,16 @@ def run(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     before, flags = _split(arguments)
     name, as_json = command_name(before), "--json" in before
+    answer: object = None
     try:
         command = get_command(app)
         answer = command.main(before, prog_name="venvctl", standalone_mode=False, obj=tuple(flags))
         return _show(answer, name=name, as_json=as_json)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except (KeyboardInterrupt, _Terminated) as end:
+        if isinstance(answer, Iterator):
+            # Being told to end is how following ends.
+            return ExitCode.DONE
+        return TERMINATED if isinstance(end, _Terminated) else INTERRUPTED
     except BrokenPipeError:
         # Whoever read is gone; there is nobody left to tell.
         render.silence_stdout()
@@ -176,12 +184,8 @@ def _show(answer: object, *, name: str, as_json: bool) -> int:
         render.show(answer, command=name, as_json=as_json)
         return answer.errors[0].exit_code if answer.errors else ExitCode.DONE
     if isinstance(answer, Iterator):
-        try:
-            for one in answer:
-                render.show(one, command=name, as_json=as_json)
-        except (KeyboardInterrupt, SystemExit):
-            # Being told to end is how following ends.
-            return ExitCode.DONE
+        for one in answer:
+            render.show(one, command=name, as_json=as_json)
     return ExitCode.DONE
 
 
@@ -206,5 +210,4 @@ def _usage_error(error: TyperException) -> UsageError:
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    """End as an exception does, so that helper containers and temporary files are removed."""
-    sys.exit(TERMINATED)
+    raise _Terminated

@@ -21,7 +21,11 @@ def describe_sync(result: SyncResult) -> tuple[Line, ...]:
     """What a sync did, or would do."""
     lines = [_headline(result)]
     lines += [Line(f"because {reason}", Tone.QUIET, 1) for reason in result.reasons]
-    lines += describe_changes(result.changes)
+    if result.previous:
+        lines += describe_changes(result.changes)
+    elif result.changes:
+        # All of them are new.
+        lines.append(Line(count(len(result.changes), "package"), indent=1))
     if result.missing:
         lines.append(Line(f"{count(len(result.missing), 'file')} to fetch:", indent=1))
         lines += [Line(file, indent=2) for file in result.missing]

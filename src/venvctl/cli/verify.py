@@ -1,0 +1,56 @@
+"""`venvctl verify`: check every file against its hash, and have what is damaged made anew."""
+
+from typing import Annotated
+
+import typer
+
+from venvctl.cli import options
+from venvctl.cli.answer import Answer, Line, Tone
+from venvctl.cli.display import display
+from venvctl.cli.naming import resolve_all
+from venvctl.cli.sentences import count
+from venvctl.errors import IntegrityError
+from venvctl.project import ComposeOptions
+from venvctl.verification import Problem, VerifyResult, verify
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command(epilog="Example: `venvctl verify --repair` after a disk has failed.")
+def verify_command(
+    names: options.Names = None,
+    *,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Have what is damaged made anew, beside the old files.")
+    ] = False,
+    offline: options.Offline = False,
+    json: options.Json = False,
+) -> Answer:
+    """Check every file of environments, and of the store below them, against its hash.
+
+    Without a name: all environments of this root. Ends with exit code 6 while anything is damaged.
+    """
+    root = options.open_root()
+    chosen = resolve_all(names or [], root, ComposeOptions(), options.current_directory())
+    with display(as_json=json) as progress:
+        result = verify(chosen, root, repair=repair, offline=offline, progress=progress)
+    return describe(result, repair=repair)
+
+
+def describe(result: VerifyResult, *, repair: bool) -> Answer:
+    """What was found, and what is still wrong."""
+    lines = [Line(f"repaired: {problem}", Tone.GOOD) for problem in result.repaired]
+    lines += [Line(_located(problem), Tone.BAD) for problem in result.problems]
+    checked = f"{count(result.files, 'file')} of {count(result.generations, 'generation')} checked"
+    lines.append(Line(f"{checked}, {result.bytes:,} bytes"))
+    error = IntegrityError(
+        f"{len(result.problems):,} files are not what they should be."
+        if len(result.problems) != 1
+        else "1 file is not what it should be.",
+        hint="" if repair else "`venvctl verify --repair` has them made anew.",
+    )
+    return Answer(data=result, lines=tuple(lines), errors=() if result.ok else (error,))
+
+
+def _located(problem: Problem) -> str:
+    return f"{problem.place}: {problem}"
