@@ -18,6 +18,7 @@ from packaging.version import Version
 from venvctl import indexes
 from venvctl.errors import ChangedFileError, UnavailableError
 from venvctl.indexes import IndexFile, IndexOptions
+from venvctl.lockfiles.entries import place_of
 from venvctl.lockfiles.locations import redact
 from venvctl.pinstore import PinRecord, PinStore
 from venvctl.selection import selected_twice
@@ -63,7 +64,7 @@ def resolve(
         ChangedFileError: the index now serves another file than the one on record.
     """
     options = index or IndexOptions()
-    pins = _applicable(lock.pins, target)
+    pins, direct = _applicable(lock, target)
     wanted = [_Wanted(pin, indexes.effective(pin.index, options)) for pin in pins]
     for each in wanted:
         each.record = store.load(each.pin, source=each.source, python=target.python_version)
@@ -81,7 +82,7 @@ def resolve(
         dependency_groups=lock.pylock.dependency_groups,
         default_groups=lock.pylock.default_groups,
         created_by=lock.pylock.created_by,
-        packages=[*lock.pylock.packages, *filter(None, packages)],
+        packages=[*direct, *filter(None, packages)],
     )
 
 
@@ -129,9 +130,17 @@ class _Wanted:
         ]
 
 
-def _applicable(pins: Iterable[Pin], target: Target) -> list[Pin]:
-    """The pins whose marker applies; a line that stands there twice counts once."""
+def _applicable(lock: Lock, target: Target) -> tuple[list[Pin], list[Package]]:
+    """The pins that apply to a target, and the packages that may.
+
+    A pin that stands there twice counts once.
+    """
     environment = target.marker_environment()
+    pins, packages = list(lock.pins), list(lock.pylock.packages)
+    if lock.graph is not None:
+        needed = lock.graph.reached(environment)
+        pins = [pin for pin in pins if pin.place in needed]
+        packages = [package for package in packages if place_of(package) in needed]
     found: dict[str, Pin] = {}
     for pin in pins:
         if pin.marker is not None and not pin.marker.evaluate(dict(environment)):
@@ -141,7 +150,7 @@ def _applicable(pins: Iterable[Pin], target: Target) -> list[Pin]:
             raise selected_twice(
                 pin.name, (other.version, other.place), (pin.version, pin.place), target
             )
-    return list(found.values())
+    return list(found.values()), packages
 
 
 def _ask(

@@ -10,6 +10,9 @@ from packaging.pylock import is_valid_pylock_path
 from venvctl.errors import LockError
 from venvctl.lockfiles.files import Files
 from venvctl.lockfiles.model import FORMATS
+from venvctl.lockfiles.pdm import read_pdm
+from venvctl.lockfiles.pipfile import read_pipfile
+from venvctl.lockfiles.poetry import read_poetry
 from venvctl.lockfiles.pylock import read_pylock
 from venvctl.lockfiles.requirements import read_requirements
 from venvctl.lockfiles.uv import read_uv
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from venvctl.lockfiles.model import Lock, LockOptions
 
 _READERS: dict[str, Callable[[Files, Path, LockOptions], Lock]] = {
+    "pdm": read_pdm,
+    "pipfile": read_pipfile,
+    "poetry": read_poetry,
     "pylock": read_pylock,
     "requirements": read_requirements,
     "uv": read_uv,

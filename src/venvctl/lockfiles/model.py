@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from packaging.markers import Marker
     from packaging.pylock import Pylock
 
+    from venvctl.lockfiles.graph import Graph
+
 # The values of `LockOptions.format`, and of the label `venvctl.format`.
 FORMATS = ("pylock", "uv", "requirements", "poetry", "pdm", "pipfile")
 
@@ -89,6 +91,7 @@ class Lock:
         digests: absolute path → SHA-256 (hex) of every file that was read, in reading order.
         pylock: the packages whose files the lock itself names (PEP 751).
         pins: the packages whose files a pin record must tell.
+        graph: which of all these are needed, where the packages themselves don't tell.
         extras: the extras that selection still has to apply. groups: the same of groups; None means
             the lock's default groups. Formats that apply them on reading leave none.
         insecure_hosts: hosts that the lock itself trusts without HTTPS (pip's `--trusted-host`).
@@ -100,6 +103,7 @@ class Lock:
     digests: Mapping[str, str]
     pylock: Pylock
     pins: tuple[Pin, ...] = ()
+    graph: Graph | None = None
     extras: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     insecure_hosts: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from venvctl.errors import LockError
 from venvctl.lockfiles import toml, uv_command
 from venvctl.lockfiles.model import Lock
 from venvctl.lockfiles.pylock import from_tables
+from venvctl.lockfiles.wanted import check_known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -82,24 +83,18 @@ def _explain(tables: Mapping[str, Any], name: str, options: LockOptions) -> None
     """Raise for what the options name and the lock doesn't have; uv names only the first."""
     packages = [package for package in tables.get("package", ()) if isinstance(package, dict)]
     local = [package for package in packages if _is_local(package)]
-    members = [canonicalize_name(str(package.get("name", ""))) for package in local]
-    if options.package and canonicalize_name(options.package) not in members:
-        raise _unknown(name, "package", [options.package], members)
     if options.package:
+        check_known(
+            "package", [options.package], [str(each.get("name", "")) for each in local], name
+        )
         wanted = canonicalize_name(options.package)
         chosen = [package for package in local if canonicalize_name(package["name"]) == wanted]
     else:
         chosen = [package for package in local if _source(package) in {".", ""}] or local
     extras = [extra for package in chosen for extra in _names(package, "optional-dependencies")]
     groups = [group for package in local for group in _names(package, "dev-dependencies")]
-    for kind, asked, known in (
-        ("extra", options.extras, extras),
-        ("group", options.groups, groups),
-    ):
-        normalized = {canonicalize_name(value) for value in known}
-        missing = [value for value in asked if canonicalize_name(value) not in normalized]
-        if missing:
-            raise _unknown(name, kind, missing, known)
+    check_known("extra", options.extras, extras, name)
+    check_known("group", options.groups, groups, name)
 
 
 def _is_local(package: Mapping[str, Any]) -> bool:
@@ -119,12 +114,3 @@ def _names(package: Mapping[str, Any], key: str) -> Iterable[str]:
         return []
     other = "provides-extras" if key == "optional-dependencies" else "requires-dev"
     return [*table, *(value for value in metadata.get(other, ()) if value not in table)]
-
-
-def _unknown(name: str, kind: str, missing: Iterable[str], known: Iterable[str]) -> LockError:
-    names = ", ".join(sorted(set(known)))
-    return LockError(
-        f"{name}: There is no {kind} {', '.join(map(repr, missing))};"
-        f" {f'there is {names}' if names else 'the lock has none'}.",
-        hint=f"Correct the label `venvctl.{kind if kind == 'package' else f'{kind}s'}`.",
-    )
