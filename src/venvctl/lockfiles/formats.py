@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import TYPE_CHECKING
 
@@ -72,11 +73,13 @@ def known_by_name(path: Path) -> str:
 def known_by_shape(content: bytes) -> str:
     """The format of a file of any other name, such as ``requirements.lock`` or ``prod.lock``."""
 
+    content = content.removeprefix(codecs.BOM_UTF8)
+
     def has(pattern: bytes) -> bool:
         return re.search(pattern, content, re.MULTILINE) is not None
 
     form = "requirements"
-    if re.match(rb"(\xef\xbb\xbf)?\s*\{", content):
+    if re.match(rb"\s*\{", content):
         form = "pipfile"
     # PEP 751 requires both of these keys.
     elif has(rb"^created-by\s*=") and has(rb"^lock-version\s*="):

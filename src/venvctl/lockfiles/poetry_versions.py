@@ -45,6 +45,8 @@ def as_marker(specifiers: SpecifierSet) -> Marker:
 
 def _alternative(text: str) -> SpecifierSet:
     parts = []
+    if _PART.sub("", text).strip(" ,"):
+        raise InvalidSpecifier(text)
     for operator, version in _PART.findall(text):
         if version == "*":
             continue

@@ -118,7 +118,7 @@ def _follow(reading: _Reading, path: Path, *, constraint: bool, above: tuple[Pat
             *((file, False) for file in options.requirements or ()),
             *((file, True) for file in options.constraints or ()),
         ):
-            target = _included(included, path, line.place)
+            target = _included(reading.files, included, path, line.place)
             if target in (*above, path):
                 raise LockError(
                     f"{line.place}: {included!r} includes itself again.",
@@ -128,18 +128,23 @@ def _follow(reading: _Reading, path: Path, *, constraint: bool, above: tuple[Pat
         reading.settings.apply(options, line.place, path.parent)
 
 
-def _included(text: str, path: Path, place: str) -> Path:
+def _included(files: Files, text: str, path: Path, place: str) -> Path:
     if _URL.match(text):
         raise LockError(
             f"{place}: {redact(text)!r} is a URL; only files can be included.",
             hint="Download the file into the project, and include it there.",
         )
     target = path.parent / text
-    if not target.exists():
+    try:
+        # Asked of the reader: the files may be another user's, or those of a commit.
+        files.read(target)
+    except LockError as error:
+        if target.exists():
+            raise
         raise LockError(
             f"{place}: The included file {text!r} does not exist.",
             hint="Bring the file back, or remove the line.",
-        )
+        ) from error
     return target
 
 
