@@ -52,6 +52,13 @@ class EngineUnreachableError(VenvctlError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class DaemonUnreachableError(VenvctlError):
+    """No daemon answers on the control socket, or it went away in the middle of a call."""
+
+    code = "daemon-unreachable"
+    exit_code = ExitCode.UNREACHABLE
+
+
 class EngineError(VenvctlError):
     """The Docker Engine answered, and refused."""
 
@@ -175,6 +182,12 @@ class BusyError(VenvctlError):
 
     code = "busy"
     exit_code = ExitCode.BUSY
+
+
+class SmokeError(VenvctlError):
+    """What the label `venvctl.smoke` asks for did not pass, so there was no switch."""
+
+    code = "smoke-failed"
 
 
 class RolloutFailedError(VenvctlError):

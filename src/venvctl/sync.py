@@ -19,7 +19,7 @@ from venvctl.progress import Silent
 from venvctl.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from venvctl.environments import Environment, Generation, State
@@ -200,6 +200,9 @@ def _walk(work: _Work, look: _Look) -> SyncResult:
             snapshot, fetched, built = _snapshot(work, look, lock, target, selection, wanted)
         with watch("generation"):
             generation = changeover.make_generation(snapshot, work.environment, work.root, watch)
+    if generation != look.current:
+        with watch("smoke"):
+            _try(work, look, generation)
 
     changes = _changes(work, look.current, generation)
     if generation != look.current or not look.has_volume:
@@ -379,12 +382,33 @@ def _snapshot(
     return snapshot, acquired.fetched, acquired.built
 
 
+def _try(work: _Work, look: _Look, generation: Generation) -> None:
+    from venvctl import smoke  # noqa: PLC0415 - a sync with nothing to do does without
+
+    snapshots = work.root.snapshots
+    smoke.check(
+        generation,
+        snapshots.load(generation.key),
+        _files(work, look.current),
+        work.environment,
+        work.root,
+        smoke=work.registration.specification.smoke,
+        progress=work.watch,
+    )
+
+
+def _files(work: _Work, generation: Generation | None) -> Sequence[Origin]:
+    """The packages of a generation, as far as they can still be told."""
+    snapshots = work.root.snapshots
+    if generation is None or generation.key not in snapshots:
+        return ()
+    return snapshots.load(generation.key).files
+
+
 def _changes(work: _Work, before: Generation | None, after: Generation) -> tuple[str, ...]:
     if before == after:
         return ()
-    snapshots = work.root.snapshots
-    old = snapshots.load(before.key).files if before and before.key in snapshots else ()
-    return plan.differences(old, snapshots.load(after.key).files)
+    return plan.differences(_files(work, before), _files(work, after))
 
 
 def _remember(work: _Work, look: _Look, lock: Lock, *, hold: bool) -> None:
@@ -454,10 +478,9 @@ def _preview(work: _Work, look: _Look) -> SyncResult:
     changes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     if decision.action in {Action.BUILD, Action.REUSE}:
-        snapshots = work.root.snapshots
-        has = look.current is not None and look.current.key in snapshots
-        old = snapshots.load(look.current.key).files if look.current and has else ()
-        changes = plan.differences(old, [_as_origin(file) for file in selection.files])
+        changes = plan.differences(
+            _files(work, look.current), [_as_origin(file) for file in selection.files]
+        )
         fetchable = [file for file in selection.files if file.kind != "vcs"]
         missing = tuple(file.file for file in work.root.store.missing(fetchable))
     return SyncResult(
