@@ -185,7 +185,7 @@ def save(root: Path, key: str, lock: Pylock) -> None:
 
 
 def record_path(root: Path, key: str) -> Path:
-    """Where the record is; `key` has no slash: it says what is built, and with which interpreter."""
+    """Where the record is; `key` says what is built with which interpreter, without a slash."""
     return root / "pins" / "builds" / f"{key}.pylock.toml"
 
 

@@ -56,7 +56,7 @@ def checkout(url: str, commit: str, *, into: Path, title: str) -> str:
         What git writes into a ``.git_archival.txt``, for a build where there is no git.
 
     Raises:
-        UnavailableError: it can't be had; the message has git's own last words.
+        UnavailableError: it can't be had; the message has git's own words.
         DiskFullError, RootError: as `disk.translate`.
     """
     try:
@@ -106,7 +106,9 @@ class _Repository:
         if done.returncode == 0:
             return done.stdout
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        reason = redact(said[-1].removeprefix("fatal: ")) if said else "it said nothing"
+        # The first of these is the cause; what follows are git's own callers.
+        fatal = [line for line in said if line.startswith("fatal: ")]
+        reason = redact((*fatal, *said[-1:], "it said nothing")[0].removeprefix("fatal: "))
         raise UnavailableError(
             f"{self._title} can't be had from {redact(self.url)}:"
             f" `git {arguments[0]}` ended with exit code {done.returncode}: {reason.rstrip('.')}.",

@@ -231,9 +231,9 @@ class Sandbox:
         lines = [line.rstrip() for line in result.stderr.splitlines() if line.strip()]
         said = "".join(f"\n  {line}" for line in lines[-_LINES_SHOWN:])
         if result.timed_out:
-            reason = f"it was stopped after {_SECONDS / 60:.0f} minutes"
+            reason = f"it was stopped after {_SECONDS:,.0f} seconds"
         elif result.out_of_memory:
-            reason = f"it needs more than {_MEMORY >> 30} GB of memory"
+            reason = f"it needs more than {_MEMORY >> 20:,} MB of memory"
         elif result.exit_code == _NOT_FOUND:
             reason = f"the image has no interpreter {self._interpreter}"
         else:

@@ -20,6 +20,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
+import zlib
 
 MARK = "venvctl-build:"
 UV = "/inputs/uv"
@@ -45,7 +47,8 @@ os.write(output, (mark + found + "\\n").encode())
 def unpack(archive: str) -> None:
     """Unpack an archive into SOURCE."""
     if archive.endswith(".zip"):
-        shutil.unpack_archive(archive, SOURCE, "zip")
+        with zipfile.ZipFile(archive) as source:
+            source.extractall(SOURCE)  # noqa: S202 - nothing else can be written to in here
         return
     with tarfile.open(archive) as source:
         if hasattr(tarfile, "data_filter"):
@@ -67,7 +70,17 @@ def project(subdirectory: str) -> str:
 def prepare(archive: str, archival: str, subdirectory: str) -> str:
     """Have the source unpacked; says where the project is."""
     if not os.path.isdir(SOURCE):
-        unpack("/inputs/" + archive)
+        try:
+            unpack("/inputs/" + archive)
+        except (
+            tarfile.TarError,
+            zipfile.BadZipFile,
+            OSError,
+            EOFError,
+            ValueError,
+            zlib.error,
+        ) as error:
+            sys.exit("The archive can't be read: " + str(error).partition(":")[0])
     # setuptools-scm and hatch-vcs read the version from this file where they can't ask git.
     file = os.path.join(SOURCE, ".git_archival.txt")
     if archival and shutil.which("git") is None:
