@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from venvctl.target import Target
 
 _SHORT = 12  # digits of a commit in messages
+_HINT_OFFLINE = "Run it again with the network on, without --offline."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +143,7 @@ def _check_here(builds: Sequence[_Build]) -> None:
         what = "1 package" if len(obstacles) == 1 else f"{len(obstacles)} packages"
         raise UnavailableError(
             f"{what} can't be built with the network off:{lines}",
-            hint="Run it again with the network on, without --offline.",
+            hint=_HINT_OFFLINE,
         )
 
 
@@ -225,12 +226,18 @@ class _Build:
         workshop = self._workshop
         if not requires:
             return Pylock(lock_version=Version("1.0"), created_by="venvctl", packages=[])
+        if workshop.offline:
+            raise UnavailableError(
+                f"{self.title} can't be built with the network off: what its build needs was never"
+                f" fetched ({', '.join(requires)}).",
+                hint=_HINT_OFFLINE,
+            )
         try:
             return buildsystem.resolve(
                 requires, workshop.builder, indexes=workshop.specification.index, title=self.title
             )
         except BuildError:
-            if workshop.specification.build_network:
+            if workshop.network:
                 return None
             raise
 

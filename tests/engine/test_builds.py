@@ -151,6 +151,22 @@ def test_offline_every_package_that_can_not_be_built_is_named(site: Site) -> Non
     assert site.store.built(here.sha256, site.target.fingerprint) is None
 
 
+def test_offline_nothing_is_asked_for_what_a_backend_wants_at_last(site: Site, links: Path) -> None:
+    make_wheel(links, "oven")
+    hook = "def get_requires_for_build_wheel(settings=None):\n    return ['oven']\n"
+    source = in_tree(site, backend("import oven") + hook)
+
+    with pytest.raises(UnavailableError) as caught:
+        site.build(source, offline=True)
+
+    assert caught.value.message == (
+        "shop 1.0 (shop-1.0.tar.gz) can't be built with the network off:"
+        " what its build needs was never fetched (oven)."
+    )
+    assert caught.value.hint == "Run it again with the network on, without --offline."
+    assert site.build(source)["shop"].version == "1.0"
+
+
 def test_a_wheel_for_this_very_platform_is_fine(site: Site) -> None:
     name = "shop-1.0-cp311-cp311-linux_x86_64.whl"
 
