@@ -182,6 +182,26 @@ def replace_symlink(path: Path, target: str) -> None:
         sync_directory(path.parent)
 
 
+def replace_link(path: Path, source: Path) -> None:
+    """Make `path` a hard link of `source` by one rename; whoever has the old file open keeps it.
+
+    The directory is not flushed: there may be thousands, and one `sync_filesystem` does for all.
+
+    Raises:
+        OSError: the file system can't link them (EXDEV, EMLINK); `path` is then untouched.
+        DiskFullError: as `translate`.
+    """
+    temporary = path.with_name(f".{secrets.token_hex(8)}")
+    with translate(path):
+        temporary.hardlink_to(source)
+        try:
+            temporary.rename(path)
+        finally:
+            # rename(2) does nothing where both are links of one file already
+            temporary.unlink(missing_ok=True)
+        _tell("rename", path)
+
+
 def publish(source: Path, target: Path) -> None:
     """Give something complete its final name; its content is on disk already.
 

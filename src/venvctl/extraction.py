@@ -54,7 +54,7 @@ def extract(path: Path, tree: Path, *, library: str, limits: Limits | None = Non
     with disk.translate(tree, needed=wheel.size), path.open("rb") as stream:
         writer = _Writer(tree, stream.fileno(), wheel)
         for member in wheel.members:
-            if _replaced(member.name, wheel.layout):
+            if is_replaced(member.name, wheel.layout):
                 continue
             file = writer.write(member)
             (scripts if file.path.startswith(f"{SCRIPTS}/") else files).append(file)
@@ -97,7 +97,7 @@ def _dist_info(layout: Layout) -> str:
     return f"{layout.site_packages}/{layout.dist_info}"
 
 
-def _replaced(name: str, layout: Layout) -> bool:
+def is_replaced(name: str, layout: Layout) -> bool:
     """Whether the installer writes this file itself, or must not take the wheel's.
 
     A compiled module in a wheel is code that nobody can read, for a source that may differ.

@@ -94,7 +94,12 @@ class Blueprint:
     @property
     def place(self) -> str:
         """The directory's path as containers see it."""
-        return f"{self.mount}/.venvctl/generations/{self.name}"
+        return place(self.mount, self.name)
+
+
+def place(mount: str, name: str) -> str:
+    """A generation's path as containers see it; `name` is its directory's."""
+    return f"{mount}/.venvctl/generations/{name}"
 
 
 @dataclass(slots=True)
@@ -192,9 +197,7 @@ def assemble(
         )
     disk.make_directory(into)
     with disk.temporary_directory(root) as directory, disk.translate(into):
-        _make_directories(
-            directory, (*arrangement.directories, *_own_directories(blueprint.target))
-        )
+        _make_directories(directory, (*arrangement.directories, *own_directories(blueprint.target)))
         _link(trees, arrangement, directory, progress)
         generated = _generate(trees, blueprint, directory)
         seal = _seal(trees, blueprint, arrangement, generated)
@@ -250,31 +253,48 @@ def _write(path: Path, data: bytes, *, executable: bool) -> None:
     path.chmod(0o755 if executable else 0o644)
 
 
-def _generate(trees: Sequence[Tree], blueprint: Blueprint, directory: Path) -> dict[str, str]:
-    """Write what depends on where the environment is mounted; path → SHA-256."""
-    target = blueprint.target
+def generated(
+    trees: Sequence[Tree], *, mount: str, place: str, target: Target
+) -> dict[str, tuple[bytes, bool]]:
+    """What depends on where the environment is mounted: path → (content, executable).
+
+    Args:
+        trees: in the order in which they are linked.
+        mount: where the volume is mounted in the containers.
+        place: the generation's own path there.
+        target: the interpreter.
+    """
     site_packages = f"lib/{target.library}/site-packages"
     contents: dict[str, tuple[bytes, bool]] = {}
     for tree in trees:
-        for name, data in scripts.generate(tree, mount=blueprint.mount):
+        for name, data in scripts.generate(tree, mount=mount):
             contents[f"bin/{name}"] = (data, True)
-    for name, data in activators.generate(blueprint.mount):
+    for name, data in activators.generate(mount):
         contents[f"bin/{name}"] = (data, False)
-    for name, data in scripts.pin(mount=blueprint.mount, generation=blueprint.place):
+    for name, data in scripts.pin(mount=mount, generation=place):
         contents[f"{site_packages}/{name}"] = (data, False)
     contents[CONFIGURATION] = (_configuration(target), False)
+    return contents
+
+
+def symbolic_links(target: Target) -> dict[str, str]:
+    """The links that every generation has: path → where it leads."""
+    return {
+        "bin/python": target.interpreter,
+        "bin/python3": "python",
+        f"bin/python{target.python_version}": "python",
+        "lib64": "lib",
+    }
+
+
+def _generate(trees: Sequence[Tree], blueprint: Blueprint, directory: Path) -> dict[str, str]:
+    """Write what no tree has; path → SHA-256."""
+    target = blueprint.target
+    contents = generated(trees, mount=blueprint.mount, place=blueprint.place, target=target)
     for path, (data, executable) in contents.items():
         _write(directory / path, data, executable=executable)
-
-    version = f"python{target.markers['python_version']}"
-    for name, leads_to in (
-        ("python", target.interpreter),
-        ("python3", "python"),
-        (version, "python"),
-    ):
-        (directory / "bin" / name).symlink_to(leads_to)
-    if not (directory / "lib64").exists():
-        (directory / "lib64").symlink_to("lib")
+    for path, leads_to in symbolic_links(target).items():
+        (directory / path).symlink_to(leads_to)
     return {path: sha256(data).hexdigest() for path, (data, _) in contents.items()}
 
 
@@ -289,7 +309,8 @@ def _configuration(target: Target) -> bytes:
     ).encode()
 
 
-def _own_directories(target: Target) -> tuple[str, ...]:
+def own_directories(target: Target) -> tuple[str, ...]:
+    """The directories that every generation has, whatever its wheels bring; parents first."""
     library = f"lib/{target.library}"
     return ("bin", "lib", library, f"{library}/site-packages")
 

@@ -8,7 +8,7 @@ from venvctl import rollout
 from venvctl.errors import TargetError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from venvctl.registration import Registration
     from venvctl.root import Root
@@ -76,6 +76,25 @@ def difference(one: Target, other: Target) -> str:
     return f"wheel tags such as {tags[0]} suit only one of them" if tags else "order of wheel tags"
 
 
+def having(target: Target, candidates: Iterable[str], root: Root, *, python: str) -> str | None:
+    """The ID of the first of some images that has an interpreter like the target; None if none has.
+
+    Args:
+        target: the interpreter.
+        candidates: names or IDs of images; those that are not here are passed over.
+        root: where probed targets are remembered.
+        python: the interpreter's name or path in the images; empty for the usual ones.
+    """
+    for reference in dict.fromkeys(candidates):
+        image = root.engine.image(reference)
+        if image is None:
+            continue
+        has = root.probe.ask(image.id, python, name=reference)
+        if has.fingerprint == target.fingerprint:
+            return image.id
+    return None
+
+
 def check_holders(
     registration: Registration, root: Root, target: Target, *, recreated: Collection[str] = ()
 ) -> None:
@@ -102,9 +121,10 @@ def check_holders(
             wrong.append(f"{container.name} ({difference(has, target)})")
     if wrong:
         raise TargetError(
-            f"Environment {registration.name} was not switched: its image now has another "
+            f"Environment {registration.name} was not switched: the generation is for another "
             f"interpreter than what runs in {', '.join(wrong)}.",
-            hint="`venvctl up` switches and has compose recreate the containers from the new image."
+            hint="`venvctl up` switches, and has compose recreate the containers whose image "
+            "changed."
             if registration.project
-            else "Recreate the containers from the new image, then sync again.",
+            else "Recreate the containers from the image with that interpreter, then try again.",
         )

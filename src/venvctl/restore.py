@@ -177,13 +177,9 @@ def _image(chosen: Snapshot, registration: Registration, root: Root) -> str:
     """An image with the snapshot's interpreter: the one it was made with, or a service's."""
     candidates = [chosen.image, *registration.images.values()]
     python = registration.specification.python
-    for reference in candidates:
-        image = root.engine.image(reference)
-        if image is None:
-            continue
-        target = root.probe.ask(image.id, python, name=reference)
-        if target.fingerprint == chosen.target.fingerprint:
-            return image.id
+    image = interpreters.having(chosen.target, candidates, root, python=python)
+    if image is not None:
+        return image
     raise TargetError(
         f"Snapshot {chosen.key} is for Python {chosen.target.version} "
         f"({chosen.target.interpreter}), and none of {', '.join(candidates)} has that.",

@@ -193,3 +193,8 @@ class Root:
     def environment(self, name: str) -> Environment:
         """The environment of that name, whether there or not."""
         return Environment(self.path, name)
+
+    def environments(self) -> list[Environment]:
+        """Every environment that has a directory here, registered or not, by name."""
+        names = sorted(path.name for path in self.path.glob("environments/*") if path.is_dir())
+        return [self.environment(name) for name in names]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import time
 from contextlib import suppress
@@ -15,7 +16,7 @@ from venvctl.errors import IntegrityError, UnavailableError
 from venvctl.placement import name_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from venvctl.progress import Progress
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BLOCK = 1 << 20
 _NAME_BYTES = 255
+_NAME_SHOWN = 200  # bytes of a name that stay when something is set aside
 
 
 class Hashed(Protocol):
@@ -75,7 +77,7 @@ class Store:
         self.wheels = root / "store" / "wheels"
         self.trees = root / "store" / "trees"
         self._builds = root / "store" / "builds"
-        self._quarantine = root / "store" / "quarantine"
+        self.quarantined = root / "store" / "quarantine"
 
     def wheel(self, sha256: str) -> Path | None:
         """The file of that hash, or None. Looks at its name and size, not at its content."""
@@ -134,14 +136,18 @@ class Store:
 
     def quarantine(self, sha256: str) -> None:
         """Set a corrupt file aside; the next `add` of that hash is then a new inode."""
-        folder = self._folder(sha256)
-        if not folder.exists():
+        self.set_aside(self._folder(sha256))
+
+    def set_aside(self, path: Path) -> None:
+        """Move what nobody may use any more out of the way, for a person to look at."""
+        if not os.path.lexists(path):
             return
-        disk.make_directory(self._quarantine)
-        aside = self._quarantine / f"{sha256}.{time.time_ns()}"
+        disk.make_directory(self.quarantined)
+        name = path.name.encode()[:_NAME_SHOWN].decode(errors="ignore")
+        aside = self.quarantined / f"{name}.{time.time_ns()}"
         # Two that find the same corrupt file both want it gone; the second finds nothing.
         with suppress(FileNotFoundError):
-            disk.publish(folder, aside)
+            disk.publish(path, aside)
 
     def iterate(self) -> Iterator[StoredFile]:
         """Every file that the store has, in no particular order."""
@@ -175,6 +181,19 @@ class Store:
         path = self._build(sdist_sha256, fingerprint)
         disk.make_directory(path.parent)
         disk.write_file(path, json.dumps({"schema": 1, "wheel": wheel_sha256}).encode())
+
+    def stale_builds(self, leaving: Collection[str]) -> list[Path]:
+        """Records of built wheels that the store does not have, or that are about to leave it."""
+        found = []
+        for path in sorted(self._builds.iterdir()) if self._builds.is_dir() else ():
+            sdist, _, fingerprint = path.stem.partition("-")
+            try:
+                wheel = self.built(sdist, fingerprint)
+            except IntegrityError:
+                continue  # nobody's record: its name is none
+            if wheel is None or wheel in leaving:
+                found.append(path)
+        return found
 
     def verify(self, progress: Progress) -> list[Problem]:
         """Hash every file again; says which are not what their names say. Changes nothing."""

@@ -1,0 +1,287 @@
+"""Looks at wheels, trees and generations, and says what is not as it was made; writes nothing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from venvctl import checksums, trees, wheels
+from venvctl.checksums import MISSING, Check, Checker, Finding
+from venvctl.contents import MISLEADING, SURPLUS, compare, contents, link_target
+from venvctl.errors import HostileWheelError, IntegrityError
+from venvctl.extraction import PREFIX, SCRIPTS, is_replaced
+from venvctl.generations import SEAL
+from venvctl.origin import Origin
+from venvctl.seal import Seal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from venvctl.environments import Environment, Generation
+    from venvctl.progress import Progress
+    from venvctl.root import Root
+    from venvctl.trees import Tree
+
+_SHA256_DIGITS = 64
+_DANGLING = "names no complete generation"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing that is wrong, and what it belongs to.
+
+    Attributes:
+        finding: the path, and what is wrong with it.
+        relative: that path below the generation, or below the tree's prefix; else empty.
+        environment: whose it is; empty in the store.
+        generation: whose it is; None in the store, and for the volume's own links.
+        tree: name of the tree that is damaged.
+        wheel: the wheel or source archive that is missing or damaged.
+    """
+
+    finding: Finding
+    relative: str = ""
+    environment: str = ""
+    generation: Generation | None = None
+    tree: str = ""
+    wheel: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What was found.
+
+    Attributes:
+        generations: how many were looked at. files, bytes: that were hashed.
+        faults: those of generations first, then those of trees, then those of wheels.
+    """
+
+    generations: int
+    files: int
+    bytes: int
+    faults: tuple[Fault, ...]
+
+
+def examine(environments: Sequence[Environment], root: Root, progress: Progress) -> Examination:
+    """Look at every generation of some environments, and at what they were made of.
+
+    Args:
+        environments: which.
+        root: whose.
+        progress: told of bytes.
+
+    Returns:
+        What was found; what can't be read is a fault too, and no exception.
+    """
+    examiner = _Examiner(root, progress, Checker(progress))
+    for environment in environments:
+        examiner.environment(environment)
+    examiner.trees()
+    examiner.wheels({environment.name for environment in environments})
+    return Examination(
+        generations=examiner.generations,
+        files=examiner.checker.files,
+        bytes=examiner.checker.size,
+        faults=tuple(examiner.faults),
+    )
+
+
+@dataclass(slots=True)
+class _Examiner:
+    root: Root
+    progress: Progress
+    checker: Checker
+    faults: list[Fault] = field(default_factory=list)
+    generations: int = 0
+    # What the generations that were looked at are made of: trees with the name of the
+    # interpreter's library, and wheels by their hash.
+    _trees: dict[str, tuple[Tree, str]] = field(default_factory=dict)
+    _origins: dict[str, Origin] = field(default_factory=dict)
+    # What the volume's root needs a link to, by the path of the generation.
+    _tops: dict[Path, list[str]] = field(default_factory=dict)
+
+    def environment(self, environment: Environment) -> None:
+        """Look at every generation, and at the links that lead to the current one."""
+        for generation in environment.generations():
+            before = len(self.faults)
+            self._generation(environment, generation)
+            if not generation.path.exists():
+                del self.faults[before:]  # a collection removed it meanwhile
+        folder = environment.generations_directory
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.exists() and not (path / SEAL).exists():
+                finding = Finding(str(path), "is no complete generation: it has no seal")
+                self.faults.append(Fault(finding=finding, environment=environment.name))
+        self._volume(environment)
+
+    def trees(self) -> None:
+        """Look at the trees that those generations were linked from."""
+        total = sum(tree.manifest.size for tree, _ in self._trees.values())
+        self.progress.stage("checking trees", total=total, unit="bytes")
+        for name, (tree, _) in self._trees.items():
+            manifest = tree.manifest
+            top = f"{tree.path}/{PREFIX}/"
+            checks = [
+                *(
+                    Check(top + file.path, file.sha256, file.executable)
+                    for file in (*manifest.files, *manifest.bytecode)
+                ),
+                *(
+                    Check(f"{tree.path}/{SCRIPTS}/{file.path}", file.sha256, file.executable)
+                    for file in manifest.raw_scripts
+                ),
+            ]
+            for finding in self.checker.check(checks):
+                relative = finding.path.removeprefix(top) if finding.path.startswith(top) else ""
+                self.faults.append(Fault(finding=finding, relative=relative, tree=name))
+
+    def wheels(self, environments: set[str]) -> None:
+        """Look at the wheels of those generations, and of the environments' snapshots."""
+        self._snapshots(environments)
+        store = self.root.store
+        wanted = {**self._origins, **self._sources()}
+        there = {sha256: path for sha256 in wanted if (path := store.wheel(sha256))}
+        for sha256 in sorted(wanted.keys() - there.keys()):
+            path = store.wheels / sha256[:2] / sha256 / wanted[sha256].file
+            finding = Finding(str(path), MISSING, sha256)
+            self.faults.append(Fault(finding=finding, wheel=wanted[sha256]))
+        total = sum(path.stat().st_size for path in there.values())
+        self.progress.stage("checking wheels", total=total, unit="bytes")
+        hashes = {str(path): sha256 for sha256, path in there.items()}
+        damaged = set()
+        checks = [Check(path, sha256, False) for path, sha256 in hashes.items()]  # noqa: FBT003 - a row
+        for finding in self.checker.check(checks):
+            sha256 = hashes[finding.path]
+            # A wheel is only read, by its owner: its mode is nobody's matter.
+            if finding.reason != checksums.OTHER_MODE:
+                damaged.add(sha256)
+                self.faults.append(Fault(finding=finding, wheel=wanted[sha256]))
+        for name, (tree, library) in self._trees.items():
+            sha256 = name[:_SHA256_DIGITS]
+            if sha256 in there and sha256 not in damaged:
+                self._prove(name, tree, there[sha256], library)
+
+    def _generation(self, environment: Environment, generation: Generation) -> None:
+        self.generations += 1
+        try:
+            seal = Seal.load(generation.path)
+        except IntegrityError as error:
+            finding = Finding(
+                str(generation.path / SEAL), f"can't be used: {error.__cause__ or error}"
+            )
+            self._own(environment, generation, finding)
+            return
+        self._origins.update({each.origin.sha256: each.origin for each in seal.packages})
+        made = []
+        for package in seal.packages:
+            sha256 = package.origin.sha256
+            tree = trees.load(self.root.store, sha256, seal.target, bytecode=package.bytecode)
+            made.append(tree)
+            if tree is not None:
+                self._trees[package.tree] = (tree, seal.target.library)
+            elif all(fault.tree != package.tree for fault in self.faults):
+                path = self.root.store.trees / package.tree
+                finding = Finding(str(path), "is missing, or its manifest can't be read")
+                self.faults.append(Fault(finding=finding, tree=package.tree))
+        wanted = contents(seal, made)
+        self.progress.stage(
+            f"checking generation {generation.number} of {environment.name}",
+            total=sum(tree.manifest.size for tree in made if tree),
+            unit="bytes",
+        )
+        self._tops[generation.path] = wanted.tops
+        for finding in self.checker.check(wanted.checks(generation.path)):
+            # Of a directory that is missing, its files need no mention.
+            if finding.reason != MISSING or os.path.isdir(os.path.dirname(finding.path)):  # noqa: PTH112, PTH120 - Path takes longer
+                self._own(environment, generation, finding)
+        for finding in compare(generation.path, wanted):
+            self._own(environment, generation, finding)
+
+    def _volume(self, environment: Environment) -> None:
+        """Look at what a container's processes go through first."""
+        link = environment.generations_directory.parent / "current"
+        try:
+            current = environment.current()
+        except IntegrityError:
+            leads_to = link_target(str(link))
+            self._own(environment, None, Finding(str(link), _DANGLING, found=leads_to))
+            return
+        if current is None:
+            if environment.state().volume_inode:
+                self._own(environment, None, Finding(str(link), MISSING))
+            return
+        for name in self._tops.get(current.path, ()):
+            path = str(environment.volume / name)
+            wanted = f".venvctl/current/{name}"
+            if (found := link_target(path)) != wanted:
+                reason = MISLEADING if found else "is missing, or no link"
+                self._own(environment, None, Finding(path, reason, wanted, found))
+        for entry in os.scandir(environment.volume):
+            if not entry.is_symlink() and entry.name != link.parent.name:
+                self._own(environment, None, Finding(entry.path, SURPLUS))
+
+    def _snapshots(self, environments: set[str]) -> None:
+        snapshots = self.root.snapshots
+        for key in snapshots.keys():  # noqa: SIM118 - a store of snapshots is no dict
+            try:
+                snapshot = snapshots.load(key)
+            except IntegrityError as error:
+                finding = Finding(
+                    str(snapshots.path(key)), f"can't be read: {error.__cause__ or error}"
+                )
+                self.faults.append(Fault(finding=finding))
+                continue
+            if environments & snapshot.environments.keys():
+                self._origins.update({origin.sha256: origin for origin in snapshot.files})
+
+    def _sources(self) -> Mapping[str, Origin]:
+        """The source archives that wheels were built of, as far as they are kept."""
+        found = {}
+        for origin in self._origins.values():
+            # Of a commit there is none, and `source` is the commit.
+            if len(origin.source) == _SHA256_DIGITS and (
+                path := self.root.store.wheel(origin.source)
+            ):
+                found[origin.source] = Origin(
+                    name=origin.name,
+                    version=origin.version,
+                    file=path.name,
+                    sha256=origin.source,
+                    url=origin.url,
+                )
+        return found
+
+    def _prove(self, name: str, tree: Tree, wheel: Path, library: str) -> None:
+        """Compare a tree's manifest with the RECORD of its wheel, whose hash is right."""
+        try:
+            read = wheels.read(wheel, library=library)
+        except HostileWheelError as error:
+            self.faults.append(Fault(finding=Finding(str(wheel), f"is refused: {error.message}")))
+            return
+        manifest = tree.manifest
+        stated = {file.path: file.sha256 for file in (*manifest.files, *manifest.raw_scripts)}
+        for member in read.members:
+            if is_replaced(member.name, read.layout) or member.algorithm != "sha256":
+                continue
+            found = stated.get(member.destination) or stated.get(f"bin/{member.destination}", "")
+            if found != member.digest.hex():
+                path = str(tree.path.with_name(f"{name}.json"))
+                reason = f"does not say of {member.destination} what the wheel's RECORD says"
+                finding = Finding(path, reason, member.digest.hex(), found)
+                self.faults.append(Fault(finding=finding, tree=name))
+                return
+
+    def _own(
+        self, environment: Environment, generation: Generation | None, finding: Finding
+    ) -> None:
+        relative = finding.path.removeprefix(f"{generation.path}/") if generation else ""
+        self.faults.append(
+            Fault(
+                finding=finding,
+                relative=relative,
+                environment=environment.name,
+                generation=generation,
+            )
+        )
