@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,14 @@ six==1.17.0 \\
     --hash=sha256:4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274
 """
 """A real pin that the demo's locks don't have, so the store can't have its file."""
+TOO_OLD = """
+werkzeug==1.0.1 \\
+    --hash=sha256:2de2a5db0baeae7b2d2664949077c2ac63fbd16d98da0ff71837f7d1dea3fd43 \\
+    --hash=sha256:6c80b1e5ad3665290ea39320b91e1be1e0d5f60652b964a3070216de83d2e47c
+"""
+"""A real pin that flask can't be imported with, though every hash is right."""
+ROLLED_BACK = 7
+"""Venvctl's exit code for a generation that was bad, and is gone back from."""
 
 
 @contextmanager
@@ -118,9 +127,28 @@ def roll_back(project: Project, old: Page) -> None:
         )
 
 
+def survive_a_bad_update(project: Project, old: Page) -> None:
+    """Step 5: an update that takes the application down is gone back from by itself."""
+    with step("5. a bad update: the lock gets a werkzeug that flask can't be imported with"):
+        lock = project.directory / LOCK
+        text = lock.read_text(encoding="utf-8")
+        save(
+            re.sub(
+                r"^werkzeug==.*?(?=^\S|\Z)", TOO_OLD.lstrip(), text, flags=re.MULTILINE | re.DOTALL
+            ),
+            lock,
+        )
+        project.venvctl("sync", project.environment, expected=ROLLED_BACK)
+        require(
+            project.await_page(project.change.old).key == old.key,
+            "it is not the generation of step 1.",
+        )
+        save(text, lock)
+
+
 def lose_and_restore(project: Project, old: Page) -> None:
-    """Step 5: the store is enough."""
-    with step("5. venvctl restore: the index is unreachable, the environment's directory is lost"):
+    """Step 6: the store is enough."""
+    with step("6. venvctl restore: the index is unreachable, the environment's directory is lost"):
         project.isolate()
         lock = project.directory / LOCK
         text = lock.read_text(encoding="utf-8")
@@ -148,8 +176,8 @@ def lose_and_restore(project: Project, old: Page) -> None:
 
 
 def take_down(project: Project) -> None:
-    """Step 6: nothing stays."""
-    with step("6. venvctl down: containers, network and volume go"):
+    """Step 7: nothing stays."""
+    with step("7. venvctl down: containers, network and volume go"):
         project.venvctl("down", "--", "--volumes")
         left = project.leftovers()
         require(not left, f"the engine still has {left}.")
@@ -174,7 +202,7 @@ def ignore_signals() -> None:
 
 
 def run(directory: Path) -> None:
-    """Take the six steps in order, and leave the engine as it was."""
+    """Take the seven steps in order, and leave the engine as it was."""
     project = Project(directory)
     say(f"project {project.name}, root {project.root}", "")
     try:
@@ -182,6 +210,7 @@ def run(directory: Path) -> None:
         second_up(project, old)
         follow(project, old)
         roll_back(project, old)
+        survive_a_bad_update(project, old)
         lose_and_restore(project, old)
         take_down(project)
     finally:

@@ -199,7 +199,7 @@ def test_no_switch_under_a_container_that_runs_another_interpreter(
     name = world.container(web).name
     versions = f"{_version(world, old)} and {_version(world, image_313)}"
     assert caught.value.message == (
-        f"Environment {world.name} was not switched: its image now has another interpreter than "
+        f"Environment {world.name} was not switched: the generation is for another interpreter than "
         f"what runs in {name} (version {versions})."
     )
     current = world.environment.current()
