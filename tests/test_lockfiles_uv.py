@@ -173,12 +173,12 @@ def change(old: str, new: str) -> tuple[str, str]:
 
 
 MALFORMED: dict[str, tuple[tuple[str, str] | str | bytes, str]] = {
-    "empty": ("", "uv.lock:1: uv can't read it: missing field `version`."),
+    "empty": ("", "uv.lock: `version` is missing."),
     "cut short": (
         'version = 1\nrequires-python = ">=3',
-        "uv.lock:2: uv can't read it: invalid basic string, expected `\"`.",
+        "uv.lock:2: Unterminated string.",
     ),
-    "not TOML": ("version: 1\n", "uv.lock:1: uv can't read it: key with no value, expected `=`."),
+    "not TOML": ("version: 1\n", "uv.lock:1: Expected '=' after a key in a key/value pair."),
     "not UTF-8": (b"version = 1 # \xff\n", "uv.lock:1: This is not UTF-8: byte 0xff at offset 14."),
     "NUL": (b"version = 1\0", "uv.lock:1: There is a NUL character."),
     "byte order of UTF-16": (
@@ -246,15 +246,15 @@ MALFORMED: dict[str, tuple[tuple[str, str] | str | bytes, str]] = {
     ),
     "package of another type": (
         'version = 1\nrequires-python = ">=3.11"\npackage = 3\n',
-        "uv.lock:3: uv can't read it: invalid type: integer `3`, expected a sequence.",
+        "uv.lock: `package` is not a list of tables.",
     ),
     "nested too deep": (
         "version = 1\na = " + "[" * 10000,
-        "uv.lock:2: uv can't read it: cannot recurse further; max recursion depth met.",
+        "uv.lock:1: The file is nested too deep.",
     ),
     "key too deep": (
         "version = 1\n" + "a." * 10000 + "b = 1\n",
-        "uv.lock: uv can't read it: recursion limit.",
+        "uv.lock:2: The file is nested too deep.",
     ),
     "bad URL": (
         change("files/gamma", "files/%zz gamma"),
@@ -280,3 +280,49 @@ def test_malformed_locks_say_where(project: Path, tmp_path: Path, case: str) -> 
     assert caught.value.message == message
     assert "\n" not in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("revision", ["revision = 3\n", ""])
+def test_an_older_lock_needs_no_pyproject_either(
+    project: Path, tmp_path: Path, revision: str
+) -> None:
+    text = (project / "uv.lock").read_text()
+    head, _, rest = text.partition("revision = ")
+    (tmp_path / "uv.lock").write_text(head + revision + rest.partition("\n")[2])
+    assert names(read(tmp_path)) == ["alpha 1.0", "delta 1.0"]
+    assert names(read(tmp_path, extras=("web", "empty"), groups=("dev",))) == [
+        "alpha 1.0",
+        "beta 1.0",
+        "delta 1.0",
+        "gamma 1.0",
+    ]
+    assert names(read(tmp_path, package="core", extras=("fast",))) == ["beta 1.0", "delta 1.0"]
+    with pytest.raises(LockError) as caught:
+        read(tmp_path, groups=("nope",))
+    assert caught.value.message == "uv.lock: There is no group 'nope'; there is dev, docs."
+
+
+def test_a_member_outside_the_workspace_is_not_made(project: Path, tmp_path: Path) -> None:
+    text = (project / "uv.lock").read_text().replace("revision = 5\n", "")
+    assert 'editable = "core"' in text
+    (tmp_path / "uv.lock").write_text(text.replace('editable = "core"', 'editable = "../../core"'))
+    with pytest.raises(LockError) as caught:
+        read(tmp_path)
+    assert caught.value.message == (
+        "uv.lock: package[0]: The member '../../core' is outside the workspace."
+    )
+    assert not (tmp_path.parent / "core").exists()
+
+
+def test_files_keep_the_names_that_the_index_gives_them(tmp_path: Path) -> None:
+    with LocalIndex() as index:
+        wheel = make_wheel(tmp_path, "Big_Name")
+        path = wheel.path.rename(tmp_path / "Big.Name-1.0-py3-none-any.whl")
+        index.add(path, name="big-name")
+        root = (
+            '[project]\nname = "shop"\nversion = "1"\nrequires-python = ">=3.11"\n'
+            'dependencies = ["big-name"]\n'
+        )
+        lock(tmp_path / "shop", index, root)
+    selection = select(read(tmp_path / "shop").pylock, target(), insecure_hosts=("127.0.0.1",))
+    assert [file.file for file in selection.files] == ["Big.Name-1.0-py3-none-any.whl"]

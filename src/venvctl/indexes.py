@@ -16,7 +16,7 @@ from venvctl.errors import UnavailableError
 from venvctl.lockfiles import toml, uv_command
 from venvctl.lockfiles.locations import check_url, redact
 from venvctl.lockfiles.model import Index
-from venvctl.lockfiles.pylock import without_legacy_sdists
+from venvctl.lockfiles.pylock import as_the_index_has_it
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -183,7 +183,7 @@ def _environment(index: Index) -> dict[str, str]:
 def _parse(text: str) -> dict[tuple[str, str], tuple[IndexFile, ...]]:
     tables = toml.parse(text, "uv's answer")
     try:
-        lock = Pylock.from_dict(without_legacy_sdists(tables))
+        lock = Pylock.from_dict(as_the_index_has_it(tables))
     except PylockValidationError as error:
         raise UnavailableError(
             f"The index gave an answer that can't be used: {error}.",

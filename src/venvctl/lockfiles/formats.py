@@ -72,7 +72,6 @@ def known_by_name(path: Path) -> str:
 
 def known_by_shape(content: bytes) -> str:
     """The format of a file of any other name, such as ``requirements.lock`` or ``prod.lock``."""
-
     content = content.removeprefix(codecs.BOM_UTF8)
 
     def has(pattern: bytes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from packaging.pylock import (
     Package,
@@ -14,6 +14,7 @@ from packaging.pylock import (
     Pylock,
     PylockValidationError,
 )
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from venvctl.errors import LockError
@@ -68,7 +69,7 @@ def from_tables(
         LockError: the lock breaks PEP 751, or names a local file outside the project.
     """
     try:
-        lock = Pylock.from_dict(without_legacy_sdists(tables) if exported else tables)
+        lock = Pylock.from_dict(as_the_index_has_it(tables) if exported else tables)
     except PylockValidationError as error:
         context = f"{error.context}: " if error.context else ""
         # Markers are parsed by recursion, and explained in several lines.
@@ -99,24 +100,37 @@ def from_tables(
     )
 
 
-def without_legacy_sdists(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out sdists whose names PEP 625 does not allow, of packages that have wheels.
+def as_the_index_has_it(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Undo what uv does to names, in a pylock.toml that it wrote.
 
-    uv lists what an index has, `.tar.bz2` and the like too, which `packaging` refuses.
+    It gives wheels normalized names where an index has them otherwise, so that one file would have
+    two names. And it lists sdists such as `.tar.bz2`, whose names PEP 625 does not allow and
+    `packaging` refuses; where there are wheels, those are left out.
 
     Args:
-        tables: a pylock.toml that uv wrote.
+        tables: the lock, parsed.
     """
     packages = []
     for package in tables.get("packages", ()):
-        url = urlsplit(str(package.get("sdist", {}).get("url", ""))).path
-        legacy = bool(url) and not url.endswith((".tar.gz", ".zip"))
-        packages.append(
-            {key: value for key, value in package.items() if key != "sdist"}
-            if legacy and package.get("wheels")
-            else package
-        )
+        changed = dict(package)
+        wheels = package.get("wheels")
+        if wheels and any("name" in wheel for wheel in wheels):
+            changed["wheels"] = [_named_by_url(wheel) for wheel in wheels]
+        sdist = urlsplit(str(package.get("sdist", {}).get("url", ""))).path
+        if wheels and sdist and not sdist.endswith((".tar.gz", ".zip")):
+            del changed["sdist"]
+        packages.append(changed)
     return {**tables, "packages": packages}
+
+
+def _named_by_url(wheel: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A wheel without a name of its own, where its URL ends in the same one as the index spells."""
+    name = unquote(urlsplit(str(wheel.get("url", ""))).path.rpartition("/")[2])
+    try:
+        same = parse_wheel_filename(name) == parse_wheel_filename(str(wheel.get("name")))
+    except InvalidWheelFilename:
+        return wheel
+    return {key: value for key, value in wheel.items() if key != "name"} if same else wheel
 
 
 def _check_version(tables: Mapping[str, Any], name: str) -> tuple[str, ...]:

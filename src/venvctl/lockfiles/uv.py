@@ -11,6 +11,7 @@ from venvctl.errors import LockError
 from venvctl.lockfiles import toml, uv_command
 from venvctl.lockfiles.model import Lock
 from venvctl.lockfiles.pylock import from_tables
+from venvctl.lockfiles.uv_workspace import workspace_files
 from venvctl.lockfiles.wanted import check_known
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def read_uv(files: Files, path: Path, options: LockOptions) -> Lock:
         *(f"--group={group}" for group in options.groups),
         *([f"--package={options.package}"] if options.package else []),
     ]
-    with uv_command.directory({"uv.lock": text}) as directory:
+    with uv_command.directory({**workspace_files(text, name), "uv.lock": text}) as directory:
         answer = uv_command.run(arguments, within=directory)
     if answer.exit_code != 0:
         if _UNREADABLE not in answer.stderr:

@@ -47,10 +47,15 @@ class Answer:
 
 @contextmanager
 def directory(files: Mapping[str, str]) -> Iterator[Path]:
-    """A temporary directory that holds these files and that only this user can read."""
+    """A temporary directory that only this user can read.
+
+    Args:
+        files: relative path, already checked → content.
+    """
     with tempfile.TemporaryDirectory(prefix="venvctl-uv-") as name:
         path = Path(name)
         for file, text in files.items():
+            (path / file).parent.mkdir(parents=True, exist_ok=True)
             (path / file).write_text(text, encoding="utf-8")
         yield path
 
