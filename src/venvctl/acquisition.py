@@ -63,7 +63,8 @@ def acquire(
         IntegrityError: what came is not what the lock says.
         BuildError: a build failed.
     """
-    fetched = _fetch(selection.files, lock, registration, root, offline=offline, progress=progress)
+    wanted = [file for file in selection.files if _is_needed(file, root, target)]
+    fetched = _fetch(wanted, lock, registration, root, offline=offline, progress=progress)
     sources = [file for file in selection.files if file.kind != "wheel"]
     built: Mapping[str, BuiltWheel] = {}
     if sources:
@@ -87,6 +88,16 @@ def acquire(
     )
 
 
+def _is_needed(file: SelectedFile, root: Root, target: Target) -> bool:
+    """Whether its file must be in the store: not that of a source that was built already."""
+    if file.kind == "wheel":
+        return True
+    from venvctl.build import source_key  # noqa: PLC0415 - few locks need it
+
+    built = root.store.built(source_key(file), target.fingerprint)
+    return file.kind != "vcs" and built is None
+
+
 def _fetch(
     files: Sequence[SelectedFile],
     lock: Lock,
@@ -96,7 +107,7 @@ def _fetch(
     offline: bool,
     progress: Progress,
 ) -> int:
-    missing = root.store.missing([file for file in files if file.kind != "vcs"])
+    missing = root.store.missing(files)
     if not missing:
         return 0
     if offline:
