@@ -158,6 +158,12 @@ class HostileWheelError(IntegrityError):
     code = "wheel-refused"
 
 
+class HostileArchiveError(IntegrityError):
+    """A snapshot's archive that must not be imported: its members, its texts, or what they hash to."""
+
+    code = "archive-refused"
+
+
 class FileConflictError(VenvctlError):
     """Two wheels own one path with different content, and the label asks for an error."""
 
@@ -188,6 +194,12 @@ class SmokeError(VenvctlError):
     """What the label `venvctl.smoke` asks for did not pass, so there was no switch."""
 
     code = "smoke-failed"
+
+
+class AuditError(VenvctlError):
+    """`audit --strict` found something that a person should look at."""
+
+    code = "audit-findings"
 
 
 class RolloutFailedError(VenvctlError):

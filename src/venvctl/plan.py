@@ -85,6 +85,11 @@ def lock_paths(before: Mapping[str, str]) -> list[str]:
     return list(lock_digests(before))
 
 
+def with_locks(before: Mapping[str, str], locks: Mapping[str, str]) -> dict[str, str]:
+    """The inputs of a sync, but for other digests of its lock's files."""
+    return {**before, **{f"{_LOCK}{path}": digest for path, digest in locks.items()}}
+
+
 def lock_digests(before: Mapping[str, str]) -> dict[str, str]:
     """The digest of each of those files, as the last sync read it."""
     return {
@@ -92,6 +97,11 @@ def lock_digests(before: Mapping[str, str]) -> dict[str, str]:
         for name, digest in before.items()
         if name.startswith(_LOCK)
     }
+
+
+def image_ids(before: Mapping[str, str]) -> set[str]:
+    """The IDs of the images that the last sync was for."""
+    return {image for name, image in before.items() if name.startswith(_IMAGE)}
 
 
 def reasons(
@@ -137,16 +147,26 @@ def key(
 
     Bytecode and the rule for conflicts decide about files too, so they are part of it.
     """
-    text = json.dumps(
-        [
-            LAYOUT_VERSION,
-            selection.digest,
-            target.fingerprint,
-            mount,
-            specification.bytecode,
-            specification.conflicts,
-        ]
+    return key_of(
+        selection.digest,
+        target,
+        mount=mount,
+        bytecode=specification.bytecode,
+        conflicts=specification.conflicts,
     )
+
+
+def key_of(
+    digest: str,
+    target: Target,
+    *,
+    mount: str,
+    bytecode: str,
+    conflicts: str,
+    layout: int = LAYOUT_VERSION,
+) -> str:
+    """The same from a selection's digest, also for what a venvctl with another layout made."""
+    text = json.dumps([layout, digest, target.fingerprint, mount, bytecode, conflicts])
     return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 

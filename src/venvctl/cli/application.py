@@ -40,6 +40,7 @@ VERBS = (
     "snapshot",
     "env",
     "path",
+    "daemon",
     "hook",
 )
 # Verbs with verbs of their own.

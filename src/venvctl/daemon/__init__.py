@@ -1,0 +1,1 @@
+"""The daemon: follows every registered environment; the only room that knows of threads."""

@@ -1,0 +1,331 @@
+"""The control API: which requests there are, who may make them, and what they answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from venvctl import envelope
+from venvctl.daemon import metrics, work
+from venvctl.daemon.orders import Advance, Finished, Order, Stage, StoppedError, Warned
+from venvctl.daemon.peers import ForbiddenError, Rights
+from venvctl.daemon.server import LINES, Request, Response
+from venvctl.document import Document
+from venvctl.errors import ConfigurationError, ExitCode, UsageError, VenvctlError
+from venvctl.project import ComposeProject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from venvctl.daemon.service import Service
+
+_STATUS = {
+    ExitCode.USAGE: 400,
+    ExitCode.UNREACHABLE: 503,
+    ExitCode.INVALID: 422,
+    ExitCode.UNAVAILABLE: 502,
+    ExitCode.BUSY: 409,
+}
+_SILENCE = 5.0  # seconds after which a stream looks whether anybody still reads it
+_NAME = r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*)"
+
+
+class UnknownError(UsageError):
+    """There is no such resource."""
+
+
+class MethodError(UsageError):
+    """The resource does not know this method."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One operation.
+
+    Attributes:
+        command: its name in the envelope.
+        answer: what answers it; gets the API, the request, and the name in the path or "".
+        least: the rights that it takes.
+    """
+
+    method: str
+    path: str
+    command: str
+    answer: Callable[[Api, Request, str], Response]
+    least: Rights = Rights.MEMBER
+
+    def match(self, path: str) -> str | None:
+        """The name in a path of this route ("" where there is none); None for another path."""
+        found = re.fullmatch(self.path.replace("{name}", _NAME), path)
+        return None if found is None else found.groupdict().get("name", "")
+
+
+class Api:
+    """Answers requests about one service.
+
+    Args:
+        service: what does the work.
+        group: number of the socket's group, whose members get in.
+    """
+
+    def __init__(self, service: Service, *, group: int) -> None:
+        self.service = service
+        self._group = group
+
+    def answer(self, request: Request) -> Response:
+        """The answer to a request; whatever goes wrong is one too."""
+        command = ""
+        try:
+            route, name = _find(request)
+            command = route.command
+            self._check(request, route)
+            return route.answer(self, request, name)
+        except VenvctlError as error:
+            return _failure(command, error)
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            return _failure(command, VenvctlError(f"{place}{error.strerror}."))
+
+    def owns(self, request: Request) -> bool:
+        """Whether the peer is the root's owner, or root."""
+        return self._rights(request) is Rights.OWNER
+
+    def _rights(self, request: Request) -> Rights:
+        owner = self.service.root.path.stat().st_uid
+        return request.peer.rights(owner=owner, group=self._group)
+
+    def _check(self, request: Request, route: Route) -> None:
+        if self._rights(request) < route.least:
+            who = "the root's owner" if route.least is Rights.OWNER else "a member of its group"
+            raise ForbiddenError(
+                f"{request.peer.name} may not do this: the daemon takes it from {who} alone.",
+                hint="Add the user to the control socket's group (`usermod -aG venvctl USER`), "
+                "or ask the owner."
+                if route.least is Rights.MEMBER
+                else "Ask the owner, or root.",
+            )
+
+
+def _find(request: Request) -> tuple[Route, str]:
+    methods = []
+    for route in ROUTES:
+        name = route.match(request.path)
+        if name is None:
+            continue
+        if route.method == request.method:
+            return route, name
+        methods.append(route.method)
+    if methods:
+        raise MethodError(f"{request.path} takes {', '.join(methods)}, not {request.method}.")
+    raise UnknownError(
+        f"There is no {request.path}.", hint="GET /v1/openapi.json describes what there is."
+    )
+
+
+def _failure(command: str, error: VenvctlError) -> Response:
+    return Response.of(envelope.failure(command, error), status=_status(error))
+
+
+def _status(error: VenvctlError) -> int:
+    match error:
+        case ForbiddenError():
+            return 403
+        case UnknownError():
+            return 404
+        case MethodError():
+            return 405
+        case StoppedError():
+            return 503
+        case _:
+            return _STATUS.get(error.exit_code, 500)
+
+
+def _done(command: str, data: object) -> Response:
+    return Response.of(envelope.success(command, data))
+
+
+def _body(request: Request) -> Document:
+    """The request's JSON object; an empty body is an empty object."""
+    try:
+        value = json.loads(request.body) if request.body.strip() else {}
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"The request's body is no JSON: {error}.") from None
+    try:
+        return Document.parse(value, "the request")
+    except ConfigurationError as error:
+        raise UsageError(error.message) from None
+
+
+def _known(api: Api, name: str) -> str:
+    names = api.service.root.registry.names()
+    if name not in names:
+        raise UnknownError(
+            f"There is no environment {name!r}.",
+            hint="GET /v1/environments lists those that are registered.",
+        )
+    return name
+
+
+def _health(api: Api, _request: Request, _name: str) -> Response:
+    service = api.service
+    problems = {
+        **service.problems(),
+        **service.registration_problems,
+        **({"watcher": service.watcher_problem} if service.watcher_problem else {}),
+        **({} if service.engine_up else {"engine": "The engine does not answer."}),
+    }
+    return _done(
+        "health",
+        {
+            "healthy": not service.watcher_problem and service.engine_up,
+            "root": str(service.root.path),
+            "pid": os.getpid(),
+            "since": service.started,
+            "environments": len(service.followed()),
+            "working": service.running,
+            "problems": problems,
+        },
+    )
+
+
+def _metrics(api: Api, _request: Request, _name: str) -> Response:
+    return Response(content_type=metrics.CONTENT_TYPE, body=api.service.metrics.page())
+
+
+def _openapi(_api: Api, _request: Request, _name: str) -> Response:
+    document = resources.files("venvctl") / "daemon" / "openapi.json"
+    return Response(body=document.read_bytes())
+
+
+def _environments(api: Api, _request: Request, _name: str) -> Response:
+    return _done("environments", {"environments": work.summaries(api.service)})
+
+
+def _environment(api: Api, _request: Request, name: str) -> Response:
+    return _done("status", work.status_of(api.service, _known(api, name)))
+
+
+def _history(api: Api, _request: Request, name: str) -> Response:
+    events = api.service.root.environment(_known(api, name)).history()
+    return _done("history", {"environment": name, "events": events})
+
+
+def _sync(api: Api, request: Request, name: str) -> Response:
+    wish = work.SyncWish.parse(_body(request))
+    if wish.registration is None:
+        _known(api, name)
+    elif wish.registration.name != name:
+        raise UsageError(f"The registration is of {wish.registration.name}, not of {name}.")
+    return _ordered(api, request, name, work.sync_order(api.service, name, wish, request.peer))
+
+
+def _rollback(api: Api, request: Request, name: str) -> Response:
+    body = _body(request)
+    to = work.number(body, "to")
+    return _ordered(api, request, name, work.rollback_order(api.service, _known(api, name), to))
+
+
+def _restore(api: Api, request: Request, name: str) -> Response:
+    snapshot = work.word(_body(request), "snapshot")
+    return _ordered(api, request, name, work.restore_order(api.service, name, snapshot))
+
+
+def _ordered(api: Api, request: Request, name: str, order: Order) -> Response:
+    """Have an order done; its progress as lines where they are asked for, its outcome last."""
+    api.service.order(name, order)
+    if LINES in request.accept:
+        return Response(content_type=LINES, body=_progress_lines(order))
+    for step in order.steps(_SILENCE):
+        if isinstance(step, Finished):
+            if isinstance(step.outcome, VenvctlError):
+                return _failure(order.command, step.outcome)
+            return _done(order.command, step.outcome)
+    raise AssertionError("an order ends with its outcome")
+
+
+def _progress_lines(order: Order) -> Iterator[bytes]:
+    for step in order.steps(_SILENCE):
+        match step:
+            case None:
+                yield b""
+            case Stage():
+                yield _line({"stage": envelope.plain(step)})
+            case Advance():
+                yield _line({"advance": step.amount})
+            case Warned():
+                yield _line({"warning": step.message})
+            case Finished(VenvctlError() as error):
+                yield _line(envelope.failure(order.command, error))
+            case Finished(outcome):
+                yield _line(envelope.success(order.command, outcome))
+
+
+def _line(document: object) -> bytes:
+    return json.dumps(document).encode() + b"\n"
+
+
+def _events(api: Api, request: Request, _name: str) -> Response:
+    text = request.query.get("after", "-1")
+    if not re.fullmatch(r"-1|[0-9]{1,15}", text):
+        raise UsageError(f"after={text!r} is not an event's number.")
+    return Response(content_type=LINES, body=_event_lines(api, int(text)))
+
+
+def _event_lines(api: Api, after: int) -> Iterator[bytes]:
+    with api.service.feed.listening(after=after) as listener:
+        while True:
+            try:
+                happening = listener.next(_SILENCE)
+            except queue.Empty:
+                yield b""
+                continue
+            if happening is None:
+                return
+            yield _line(envelope.plain(happening))
+
+
+def _follow(api: Api, request: Request, name: str) -> Response:
+    try:
+        project = ComposeProject.from_dict(_body(request).fields, source="the request")
+    except ConfigurationError as error:
+        raise UsageError(error.message, hint=error.hint) from None
+    if project.name != name:
+        raise UsageError(f"The body is of project {project.name}, not of {name}.")
+    api.service.root.registry.follow(project)
+    return _done("follow", {"project": name, "followed": True})
+
+
+def _unfollow(api: Api, _request: Request, name: str) -> Response:
+    followed = api.service.root.registry.unfollow(name)
+    return _done("down", {"project": name, "followed": followed})
+
+
+def _reload(api: Api, _request: Request, _name: str) -> Response:
+    api.service.reload()
+    return _done("reload", {"reloading": True})
+
+
+ROUTES = (
+    Route(method="GET", path="/v1/health", command="health", answer=_health),
+    Route(method="GET", path="/v1/metrics", command="metrics", answer=_metrics),
+    Route(method="GET", path="/v1/openapi.json", command="openapi", answer=_openapi),
+    Route(method="GET", path="/v1/events", command="events", answer=_events),
+    Route(method="GET", path="/v1/environments", command="environments", answer=_environments),
+    Route(method="GET", path="/v1/environments/{name}", command="status", answer=_environment),
+    Route(method="GET", path="/v1/environments/{name}/history", command="history", answer=_history),
+    Route(method="POST", path="/v1/environments/{name}/sync", command="sync", answer=_sync),
+    Route(
+        method="POST", path="/v1/environments/{name}/rollback", command="rollback", answer=_rollback
+    ),
+    Route(
+        method="POST", path="/v1/environments/{name}/restore", command="restore", answer=_restore
+    ),
+    Route(method="PUT", path="/v1/projects/{name}", command="follow", answer=_follow),
+    Route(method="DELETE", path="/v1/projects/{name}", command="down", answer=_unfollow),
+    Route(method="POST", path="/v1/reload", command="reload", answer=_reload, least=Rights.OWNER),
+)

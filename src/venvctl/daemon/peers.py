@@ -1,0 +1,193 @@
+"""Who is at the other end of the control socket, and what they may do and read."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import socket
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from venvctl.errors import LockError, VenvctlError
+from venvctl.lockfiles import read_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+_CREDENTIALS = struct.Struct("3i")
+_SO_PEERGROUPS = 59  # Linux 4.13; the socket module has no name for it
+_GROUPS_MOST = 65536
+_READ_SECONDS = 20.0
+# What pip expands in a requirements file: from the daemon's environment that would be a leak.
+_VARIABLE = re.compile(rb"\$\{[A-Z0-9_]+\}")
+# Reads a file as another user, whose rights the kernel judges: exit 0 and the content, else 1 and
+# the number of the error. Nothing of ours is imported: that user may not read where we are.
+_READER = """
+import os, stat, sys
+try:
+    handle = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        sys.exit(print(21, file=sys.stderr) or 1)
+    left = int(sys.argv[2])
+    while left > 0 and (part := os.read(handle, min(left, 1 << 20))):
+        sys.stdout.buffer.write(part)
+        left -= len(part)
+except OSError as error:
+    print(error.errno, file=sys.stderr)
+    sys.exit(1)
+"""
+
+
+class ForbiddenError(VenvctlError):
+    """The user at the other end may not do this."""
+
+    code = "forbidden"
+
+
+class Rights(IntEnum):
+    """What a peer may do: nothing; what members of the socket's group may; everything."""
+
+    NONE = 0
+    MEMBER = 1
+    OWNER = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """The process at the other end, as the kernel has it.
+
+    Attributes:
+        pid: 0 when it can't be told. uid: its effective user. groups: all of its groups' numbers.
+    """
+
+    pid: int
+    uid: int
+    groups: frozenset[int]
+
+    @classmethod
+    def of(cls, connection: socket.socket) -> Peer:
+        """Ask the kernel."""
+        raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        pid, uid, gid = _CREDENTIALS.unpack(raw)
+        groups = {gid}
+        try:
+            raw = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_MOST)
+            groups |= set(struct.unpack(f"{len(raw) // 4}I", raw))
+        except OSError:
+            pass  # an old kernel: its first group alone counts
+        return cls(pid=pid, uid=uid, groups=frozenset(groups))
+
+    def rights(self, *, owner: int, group: int) -> Rights:
+        """What it may do.
+
+        Args:
+            owner: user whose root it is.
+            group: the socket's group.
+        """
+        if self.uid in {0, owner}:
+            return Rights.OWNER
+        return Rights.MEMBER if group in self.groups else Rights.NONE
+
+    @property
+    def name(self) -> str:
+        """The user, for messages."""
+        try:
+            return pwd.getpwuid(self.uid).pw_name
+        except KeyError:
+            return f"user {self.uid}"
+
+
+def handed(files: Mapping[str, bytes], *, own: bool) -> Callable[[Path], bytes]:
+    """A reader of the files that a command read as its own user, and of nothing else.
+
+    Args:
+        files: content by path.
+        own: whether that user may use the daemon's environment variables.
+    """
+
+    def read(path: Path) -> bytes:
+        try:
+            content = files[str(path)]
+        except KeyError:
+            raise LockError(
+                f"The lockfile {path} was not handed over.",
+                hint="Hand over every file that the lock includes.",
+            ) from None
+        return content if own else _without_variables(path, content)
+
+    return read
+
+
+def reader(uid: int, *, limit: int) -> Callable[[Path], bytes]:
+    """A reader of files that a user may read, by their rights and not by ours.
+
+    Args:
+        uid: the user; ours reads directly.
+        limit: the largest file, in bytes.
+
+    Raises:
+        LockError: when called: that user can't read the file. The message tells no more of it.
+    """
+    if uid == os.geteuid():
+        return read_file
+
+    def read(path: Path) -> bytes:
+        return _without_variables(path, _read_as(uid, path, limit))
+
+    return read
+
+
+def _read_as(uid: int, path: Path, limit: int) -> bytes:
+    try:
+        account = pwd.getpwuid(uid)
+        groups = os.getgrouplist(account.pw_name, account.pw_gid)
+    except KeyError:
+        raise LockError(f"The lockfile {path} is followed for user {uid}, who is gone.") from None
+    refusal = LockError(
+        f"The lockfile {path} can't be read by {account.pw_name}, for whom it is followed.",
+        hint=f"Let {account.pw_name} read it, or sync it from an account that can.",
+    )
+    if os.geteuid() != 0:
+        raise refusal  # only root can be somebody else
+    try:
+        done = subprocess.run(
+            # the interpreter below our own virtual environment, which that user may not enter
+            [
+                os.path.realpath(sys.executable),
+                "-I",
+                "-S",
+                "-c",
+                _READER,
+                str(path),
+                str(limit + 1),
+            ],
+            user=uid,
+            group=account.pw_gid,
+            extra_groups=groups,
+            cwd="/",
+            env={},
+            capture_output=True,
+            timeout=_READ_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.SubprocessError):
+        raise refusal from None
+    if done.returncode != 0 or len(done.stdout) > limit:
+        raise refusal
+    return done.stdout
+
+
+def _without_variables(path: Path, content: bytes) -> bytes:
+    if found := _VARIABLE.search(content):
+        raise LockError(
+            f"The lockfile {path} has {found[0].decode()}, and the daemon has not your "
+            "environment's variables.",
+            hint="Give the index's credentials to the daemon (netrc), or sync as the root's owner.",
+        )
+    return content

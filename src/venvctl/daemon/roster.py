@@ -1,0 +1,127 @@
+"""Which environments are followed, as the root's registrations say; each file is read once."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from venvctl import disk
+from venvctl.errors import ConfigurationError, VenvctlError
+from venvctl.project import ComposeProject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeVar
+
+    from venvctl.registration import Registration
+    from venvctl.root import Root
+
+    T = TypeVar("T")
+
+_READER = "reader.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One environment that is to be followed.
+
+    Attributes:
+        registration: what its owner asks for.
+        reader: the user whose rights its lock is read with.
+    """
+
+    registration: Registration
+    reader: int
+
+
+class Roster:
+    """The registrations of one root, read again only where a file changed.
+
+    Args:
+        root: whose.
+    """
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._cache: dict[str, tuple[tuple[int, int, int], object]] = {}
+        self.problems: dict[str, str] = {}
+
+    @property
+    def listings(self) -> tuple[str, str]:
+        """The directories in which registrations come and go."""
+        return str(self._root.path / "environments"), str(self._root.path / "projects")
+
+    def files(self, names: Mapping[str, Entry]) -> list[str]:
+        """The files that say what is followed, beside what comes and goes in `listings`."""
+        environments, projects = self.listings
+        return [
+            *(f"{environments}/{name}/environment.json" for name in names),
+            *(str(path) for path in Path(projects).glob("*.json")),
+        ]
+
+    def read(self) -> dict[str, Entry]:
+        """All that are followed, by name: those of `env add`, and of the projects that are up.
+
+        A registration that can't be read is left out, and told in `problems`.
+        """
+        self.problems = {}
+        environments, projects = (Path(path) for path in self.listings)
+        followed: dict[str, set[str]] = {}
+        for path in sorted(projects.glob("*.json")):
+            project = self._cached(path, _parse_project)
+            if project is not None:
+                followed[project.name] = {each.specification.name for each in project.environments}
+        found = {}
+        registry = self._root.registry
+        for path in sorted(environments.glob("*/environment.json")):
+            name = path.parent.name
+            registration = self._cached(path, lambda path: registry.load(path.parent.name))
+            if registration is None:
+                continue
+            if registration.project and name not in followed.get(registration.project, set()):
+                continue
+            reader = self._cached(path.with_name(_READER), _parse_reader)
+            found[name] = Entry(
+                registration=registration, reader=os.geteuid() if reader is None else reader
+            )
+        return found
+
+    def follow_for(self, name: str, uid: int) -> None:
+        """Have an environment's lock read with the rights of a user from now on."""
+        path = self._root.environment(name).directory / _READER
+        disk.make_directory(path.parent)
+        if uid == os.geteuid():
+            disk.remove_file(path)
+            return
+        disk.write_file(path, json.dumps({"uid": uid}).encode())
+
+    def _cached(self, path: Path, parse: Callable[[Path], T]) -> T | None:
+        """What a file says; None where it is not there, or can't be read."""
+        try:
+            status = path.stat()
+            signature = (status.st_mtime_ns, status.st_size, status.st_ino)
+            known = self._cache.get(str(path))
+            if known is None or known[0] != signature:
+                known = self._cache[str(path)] = (signature, parse(path))
+        except FileNotFoundError:
+            self._cache.pop(str(path), None)
+            return None
+        except (VenvctlError, OSError, ValueError, KeyError, TypeError) as error:
+            self.problems[str(path)] = getattr(error, "message", str(error))
+            return None
+        return known[1]  # type: ignore[return-value] # what `parse` gave for this path
+
+
+def _parse_project(path: Path) -> ComposeProject:
+    return ComposeProject.from_dict(json.loads(path.read_bytes()), source=str(path))
+
+
+def _parse_reader(path: Path) -> int:
+    document = json.loads(path.read_bytes())
+    uid = document.get("uid") if isinstance(document, dict) else None
+    if not isinstance(uid, int) or uid < 0:
+        raise ConfigurationError(f"{path} names no user.")
+    return uid

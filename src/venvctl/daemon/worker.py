@@ -1,0 +1,239 @@
+"""One visit to one environment: has its lock come to rest, does it parse, and then a sync."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from venvctl import interpreters, lockfiles, plan
+from venvctl.daemon.peers import reader
+from venvctl.errors import BusyError, LockError, VenvctlError
+from venvctl.follower import Settling, Verdict
+from venvctl.lockfiles.files import LIMIT
+from venvctl.sync import SyncOptions, sync
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from venvctl.daemon.feed import Feed
+    from venvctl.daemon.metrics import Tally
+    from venvctl.daemon.queue import Job
+    from venvctl.daemon.roster import Entry
+    from venvctl.progress import Progress
+    from venvctl.registration import Registration
+    from venvctl.root import Root
+    from venvctl.sync import SyncResult
+
+# What does not parse may be half of a save: for so many seconds it is taken for that.
+PATIENCE = 2.0
+_LOOK_AGAIN = 0.25
+# Seconds until the next look at an environment that a command works on.
+_BUSY = 1.0
+# How the problem of an environment whose lock is gone begins.
+_MISSING = "Missing: "
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Nothing was done yet; look again after so many seconds."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The visit is over; with what it failed, if it did."""
+
+    error: VenvctlError | None = None
+
+
+class Followed:
+    """What the daemon knows of one environment; one job at a time touches it.
+
+    Args:
+        entry: what is to be followed, and with whose rights.
+        root: where it is kept.
+    """
+
+    def __init__(self, entry: Entry, root: Root) -> None:
+        self.entry = entry
+        self._root = root
+        self.problem = ""
+        self.paths: tuple[str, ...] = ()
+        self.settling = Settling({})
+        self._served: Mapping[str, str] = {}
+        self.refresh()
+
+    @property
+    def registration(self) -> Registration:
+        """What its owner asks for."""
+        return self.entry.registration
+
+    def refresh(self) -> None:
+        """Take over what the last sync read, whoever did it."""
+        lock = str(self.registration.specification.lock)
+        served = plan.lock_digests(self._root.environment(self.registration.name).state().inputs)
+        if lock not in served:
+            served = {lock: ""}
+        if not self.paths:
+            self.paths = tuple(served)
+        if served != self._served:
+            self._served = served
+            self.paths = tuple(served)
+            self.settling = Settling(served)
+
+    def serve(self, digests: Mapping[str, str]) -> None:
+        """These contents were acted on."""
+        self.settling.served(digests)
+        self.paths = tuple(digests)
+
+
+class _Recording:
+    """Reads files, and remembers which."""
+
+    def __init__(self, read: Callable[[Path], bytes]) -> None:
+        self._read = read
+        self.paths: dict[str, None] = {}
+
+    def __call__(self, path: Path) -> bytes:
+        """The content of a file."""
+        self.paths[str(path)] = None
+        return self._read(path)
+
+
+class Worker:
+    """Visits environments, from any number of threads.
+
+    Args:
+        root: where they are kept.
+        feed: told what happens.
+        tally: counts it.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self, root: Root, feed: Feed, tally: Tally, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._root = root
+        self._feed = feed
+        self._tally = tally
+        self._clock = clock
+
+    def visit(self, followed: Followed, job: Job, progress: Progress) -> Again | Ended:
+        """Sync an environment if its lock has changed and settled, or if the job has a reason.
+
+        Args:
+            followed: the environment.
+            job: why.
+            progress: told of the sync's steps.
+        """
+        followed.refresh()
+        read = _Recording(reader(followed.entry.reader, limit=LIMIT))
+        digests = lockfiles.digests(followed.paths, read)
+        verdict = followed.settling.look(digests, self._clock())
+        if verdict is Verdict.MOVING:
+            return Again(max(0.01, followed.settling.due - self._clock()))
+        missing = [path for path, digest in digests.items() if not digest]
+        if missing:
+            if verdict is Verdict.MISSING:
+                self._miss(followed, missing)
+            return Ended()
+        if verdict is Verdict.SAME and not job.reasons:
+            if followed.problem.startswith(_MISSING):
+                followed.problem = ""
+            return Ended()
+        half_written = (
+            verdict is Verdict.SETTLED
+            and self._clock() - followed.settling.changed_at < PATIENCE
+            and not self._parses(followed, read)
+        )
+        if half_written:
+            return Again(_LOOK_AGAIN)
+        return self._sync(followed, job, read, digests, progress)
+
+    def _miss(self, followed: Followed, missing: list[str]) -> None:
+        files = " and ".join(missing)
+        followed.problem = f"{_MISSING}{files} can't be read; the environment stays as it is."
+        self._feed.tell("missing", followed.problem, environment=followed.registration.name)
+
+    def _parses(self, followed: Followed, read: _Recording) -> bool:
+        specification = followed.registration.specification
+        try:
+            lockfiles.read(
+                specification.lock,
+                options=lockfiles.LockOptions(
+                    format=specification.format,
+                    extras=specification.extras,
+                    groups=specification.groups,
+                    package=specification.package,
+                    project=followed.registration.directory,
+                ),
+                read_bytes=read,
+            )
+        except LockError:
+            return False
+        return True
+
+    def _sync(
+        self,
+        followed: Followed,
+        job: Job,
+        read: _Recording,
+        digests: Mapping[str, str],
+        progress: Progress,
+    ) -> Again | Ended:
+        registration = followed.registration
+        name = registration.name
+        began = self._clock()
+        self._tally.waited(began - job.since)
+        self._feed.tell(
+            "started",
+            f"{name}: {'; '.join(job.reasons) or 'its lock changed'}",
+            environment=name,
+            detail={"waited": round(began - job.since, 6)},
+        )
+        try:
+            result = sync(registration, self._root, SyncOptions(read_bytes=read), progress)
+            if job.reasons:
+                self._check_interpreter(followed)
+        except BusyError:
+            return Again(_BUSY)
+        except VenvctlError as error:
+            followed.serve({**lockfiles.digests(read.paths, read), **digests})
+            followed.problem = error.message
+            self._tally.failed(error.code, self._clock() - began)
+            self._feed.tell(
+                "failed", f"{name}: {error.message}", environment=name, detail={"code": error.code}
+            )
+            return Ended(error)
+        followed.problem = ""
+        followed.refresh()
+        followed.serve(plan.lock_digests(self._root.environment(name).state().inputs) or digests)
+        self.tell_result(result, self._clock() - began)
+        return Ended()
+
+    def tell_result(self, result: SyncResult, seconds: float) -> None:
+        """Count and tell a sync, whoever asked for it."""
+        self._tally.synced(result, seconds)
+        self._feed.tell(
+            "synced",
+            f"{result.environment}: {result.because}",
+            environment=result.environment,
+            detail={
+                "action": str(result.action),
+                "generation": result.generation,
+                "fetched": result.fetched,
+                "restarts": sum(step.action == "restart" for step in result.steps),
+                "seconds": round(seconds, 6),
+            },
+        )
+
+    def _check_interpreter(self, followed: Followed) -> None:
+        """Find holders that run another interpreter than the current generation is for."""
+        current = self._root.environment(followed.registration.name).current()
+        if current is None or current.key not in self._root.snapshots:
+            return
+        target = self._root.snapshots.load(current.key).target
+        interpreters.check_holders(followed.registration, self._root, target)
