@@ -213,20 +213,23 @@ def _policy(container: Container) -> ServicePolicy | None:
 
 
 def _lock_state(registration: Registration, state: State) -> str:
-    before = plan.lock_digests(state.inputs)
-    lock = str(registration.specification.lock)
-    now = lockfiles.digests(before if lock in before else [lock])
+    now = _lock_now(registration, state)
     if not all(now.values()):
         return "missing"
-    return "unchanged" if now == before else "changed"
+    return "unchanged" if now == plan.lock_digests(state.inputs) else "changed"
 
 
 def _lock_reasons(registration: Registration, state: State) -> tuple[str, ...]:
     """What can be told of the reasons without the engine: the images are taken to be the same."""
+    now = plan.with_locks(state.inputs, _lock_now(registration, state))
+    return plan.reasons(state.inputs, now)
+
+
+def _lock_now(registration: Registration, state: State) -> Mapping[str, str]:
+    """The digests of the lock's files: those that the last sync read, or the one it begins with."""
     before = plan.lock_digests(state.inputs)
     lock = str(registration.specification.lock)
-    now = lockfiles.digests(before if lock in before else [lock])
-    return plan.reasons(before, now)
+    return lockfiles.digests(before if lock in before else [lock])
 
 
 def _content(current: Generation | None, root: Root) -> tuple[int, str]:

@@ -44,6 +44,21 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What one environment failed with, as a part of the data."""
+
+    environment: str
+    code: str
+    message: str
+    hint: str
+
+    @classmethod
+    def of(cls, environment: str, error: VenvctlError) -> Failure:
+        """What is in the error."""
+        return cls(environment=environment, code=error.code, message=error.message, hint=error.hint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What a command did, to be shown as text or as JSON.
 

@@ -62,9 +62,11 @@ def resolve(text: str, root: Root, options: ComposeOptions, cwd: Path) -> str:
     name = name_of(text, project) if project else ""
     if name:
         return name
-    here = [each.volume_key for each in project.environments] if project else []
+    if project:
+        keys = (each.volume_key for each in project.environments)
+        known += [f"{key} (of the project {project.name})" for key in keys]
     raise UsageError(
-        f"There is no environment {text!r}; known: {', '.join([*known, *here]) or 'none'}.",
+        f"There is no environment {text!r}; known: {', '.join(known) or 'none'}.",
         hint="`venvctl up` in a compose project makes its environments, and `venvctl env add` "
         "one without a project.",
     )

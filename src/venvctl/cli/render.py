@@ -6,21 +6,19 @@ harmless, so that no package name can move a cursor or rename a window.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from venvctl.cli.answer import Answer, Line, Table, Tone
-from venvctl.errors import VenvctlError
+from venvctl.envelope import failure, success
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-SCHEMA = 1
+    from venvctl.errors import VenvctlError
+
 _INDENT = "  "
 _STYLES = {
     Tone.PLAIN: "",
@@ -48,14 +46,10 @@ def show(answer: Answer, *, command: str, as_json: bool) -> None:
         as_json: one JSON object in one line, instead of text.
     """
     if as_json:
-        envelope: dict[str, object] = {
-            "schema": SCHEMA,
-            "command": command,
-            "ok": not answer.errors,
-        }
+        envelope = success(command, answer.data)
         if answer.errors:
-            envelope["error"] = _error_object(answer.errors[0])
-        envelope["data"] = plain(answer.data)
+            # A part of the work was done: there is an error, and data all the same.
+            envelope |= failure(command, answer.errors[0])
         _write(sys.stdout, json.dumps(envelope))
         return
     _show_parts(answer.lines)
@@ -66,13 +60,7 @@ def show(answer: Answer, *, command: str, as_json: bool) -> None:
 def show_error(error: VenvctlError, *, command: str, as_json: bool) -> None:
     """Print an error without a traceback: on stderr for a person, on stdout as JSON."""
     if as_json:
-        envelope = {
-            "schema": SCHEMA,
-            "command": command,
-            "ok": False,
-            "error": _error_object(error),
-        }
-        _write(sys.stdout, json.dumps(envelope))
+        _write(sys.stdout, json.dumps(failure(command, error)))
         return
     sys.stdout.flush()
     _write_marked("Error:", error.message, "bold red")
@@ -95,30 +83,9 @@ def harmless(text: str) -> str:
     )
 
 
-def plain(value: object) -> object:
-    """What `json` can write: dataclasses as objects with their fields' names, paths as text."""
-    if isinstance(value, VenvctlError):
-        return _error_object(value)
-    if dataclasses.is_dataclass(value):
-        return {
-            field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)
-        }
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return round(value, 6)
-    return str(value) if isinstance(value, Path) else value
-
-
 def silence_stdout() -> None:
     """Let the interpreter's own last flush go nowhere, once whoever read from a pipe is gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _error_object(error: VenvctlError) -> dict[str, str]:
-    return {"code": error.code, "message": error.message, "hint": error.hint}
 
 
 def _show_parts(parts: Iterable[Line | Table]) -> None:

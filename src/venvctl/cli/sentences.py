@@ -21,7 +21,9 @@ def describe_sync(result: SyncResult) -> tuple[Line, ...]:
     """What a sync did, or would do."""
     lines = [_headline(result)]
     lines += [Line(f"because {reason}", Tone.QUIET, 1) for reason in result.reasons]
-    if result.previous:
+    if result.dry_run:
+        lines += [Line(change, indent=1) for change in result.changes]
+    elif result.previous:
         lines += describe_changes(result.changes)
     elif result.changes:
         # All of them are new.

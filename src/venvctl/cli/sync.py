@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from venvctl.cli import options
-from venvctl.cli.answer import Answer, Line, Tone
+from venvctl.cli.answer import Answer, Failure, Line, Tone
 from venvctl.cli.display import display
 from venvctl.cli.naming import find_project, name_of
 from venvctl.cli.sentences import describe_sync
@@ -18,16 +18,6 @@ from venvctl.root import Root
 from venvctl.sync import SyncOptions, SyncResult, sync
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """One environment that could not be worked on; as an error, with its name."""
-
-    environment: str
-    code: str
-    message: str
-    hint: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,14 +69,7 @@ def sync_command(
                 if len(chosen) == 1:
                     raise
                 errors.append(error)
-                failures.append(
-                    Failure(
-                        environment=registration.name,
-                        code=error.code,
-                        message=error.message,
-                        hint=error.hint,
-                    )
-                )
+                failures.append(Failure.of(registration.name, error))
     lines = [line for result in results for line in describe_sync(result)]
     lines += [Line(f"{failure.environment}: failed", Tone.BAD) for failure in failures]
     return Answer(

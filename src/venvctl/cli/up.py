@@ -1,22 +1,42 @@
 """`venvctl up`: sync what changed, then `docker compose up`; and follow the lockfiles."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from venvctl.cli import options
-from venvctl.cli.answer import Answer, Line, Tone
+from venvctl.cli.answer import Answer, Failure, Line, Tone
 from venvctl.cli.display import display
 from venvctl.cli.sentences import describe_sync, duration
 from venvctl.errors import UsageError
 from venvctl.root import Root
+from venvctl.sync import SyncResult
 from venvctl.up import UpRequest, UpResult, up
 
 if TYPE_CHECKING:
     from venvctl.follower import Followed
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowAnswer:
+    """What a change of a lockfile came to, one for each line after the first.
+
+    Attributes:
+        result: the sync that was done.
+        failure: what it failed with instead.
+        missing: files of the lock that can't be read; nothing is done about them.
+        seconds: from the first sign of the change until it was served.
+    """
+
+    environment: str
+    result: SyncResult | None
+    failure: Failure | None
+    missing: tuple[str, ...]
+    seconds: float
 
 
 @app.command(epilog="Example: `venvctl up --watch web -- --wait` starts web and what it needs.")
@@ -92,14 +112,20 @@ def _watch(request: UpRequest, root: Root, *, as_json: bool) -> Iterator[Answer]
 
 def describe_followed(followed: "Followed") -> Answer:
     """What a change of a lockfile came to."""
-    name = followed.environment
-    if followed.missing:
-        files = " and ".join(followed.missing)
-        text = f"{name}: {files} can't be read; the environment stays as it is until it is back"
-        return Answer(data=followed, lines=(Line(text, Tone.BAD),))
-    if followed.result is None:
-        errors = (followed.error,) if followed.error else ()
-        lines = (Line(f"{name}: not synced, it stays as it is", Tone.BAD),)
-        return Answer(data=followed, lines=lines, errors=errors)
-    served = Line(f"{duration(followed.seconds)} from the first sign of the change", indent=1)
-    return Answer(data=followed, lines=(*describe_sync(followed.result), served))
+    name, error, result = followed.environment, followed.error, followed.result
+    data = FollowAnswer(
+        environment=name,
+        result=result,
+        failure=Failure.of(name, error) if error else None,
+        missing=followed.missing,
+        seconds=followed.seconds,
+    )
+    if result is not None:
+        took = Line(f"{duration(followed.seconds)} from the first sign of the change", indent=1)
+        return Answer(data=data, lines=(*describe_sync(result), took))
+    if error is not None:
+        line = Line(f"{name}: not synced, it stays as it is", Tone.BAD)
+        return Answer(data=data, lines=(line,), errors=(error,))
+    files = " and ".join(followed.missing)
+    text = f"{name}: {files} can't be read; the environment stays as it is until it is back"
+    return Answer(data=data, lines=(Line(text, Tone.BAD),))

@@ -1,0 +1,49 @@
+"""`venvctl gc`: remove what nothing reaches."""
+
+from typing import Annotated
+
+import typer
+
+from venvctl.cli import options
+from venvctl.cli.answer import Answer, Line
+from venvctl.cli.display import display
+from venvctl.cli.sentences import count
+from venvctl.collection import CollectResult, collect
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@app.command(epilog="Example: `venvctl gc --dry-run` shows what would go, and how much it frees.")
+def gc_command(
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would go, but remove nothing.")
+    ] = False,
+    json: options.Json = False,
+) -> Answer:
+    """Remove what nothing reaches: old generations, forgotten snapshots, their trees and wheels.
+
+    How much stays is said by the labels venvctl.keep and venvctl.keep-snapshots.
+    """
+    root = options.open_root()
+    with display(as_json=json) as progress:
+        result = collect(root, dry_run=dry_run, progress=progress)
+    return Answer(data=result, lines=describe(result))
+
+
+def describe(result: CollectResult) -> tuple[Line, ...]:
+    """What went, or would go."""
+    named = (
+        *(f"generation {name}" for name in result.generations),
+        *(f"snapshot {key}" for key in result.snapshots),
+    )
+    counted = [
+        count(len(result.trees), "tree"),
+        count(len(result.wheels), "wheel"),
+        count(result.records, "record"),
+    ]
+    if result.quarantined:
+        counted.append(count(result.quarantined, "damaged file"))
+    verb = "would remove" if result.dry_run else "removed"
+    freed = f"{verb} {', '.join(counted)}; {result.bytes:,} bytes"
+    return (*(Line(f"{verb} {name}") for name in named), Line(freed))

@@ -1,0 +1,88 @@
+"""`venvctl snapshot` lists, shows and forgets what can be restored."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from standing import NAME, Standing, two_generations
+from venvctl.cli.application import run
+
+
+@pytest.fixture
+def standing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standing:
+    standing = two_generations(tmp_path)
+    monkeypatch.setenv("VENVCTL_ROOT", str(standing.root.path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine")
+    monkeypatch.chdir(tmp_path)
+    return standing
+
+
+@pytest.mark.usefixtures("standing")
+def test_all_snapshots_oldest_first(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["snapshot", "list"]) == 0
+
+    assert capsys.readouterr().out == (
+        f"KEY{' ' * 31}CREATED               PYTHON  PACKAGES  ENVIRONMENTS\n"
+        f"{'a' * 32}  2026-01-01T10:00:00Z  3.11.2  2         {NAME}\n"
+        f"{'b' * 32}  2026-01-01T11:00:00Z  3.11.2  2         {NAME}\n"
+    )
+
+
+def test_one_snapshot_with_its_files_and_its_lock(
+    standing: Standing, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["snapshot", "show", "a", "--json"]) == 0
+
+    data = json.loads(capsys.readouterr().out)["data"]
+    assert data["snapshot"]["key"] == "a" * 32
+    assert [file["file"] for file in data["files"]] == [
+        "alpha-1.0-py3-none-any.whl",
+        "beta-2.0-py3-none-any.whl",
+    ]
+    assert data["pylock"] == str(standing.root.path / "snapshots" / ("a" * 32) / "pylock.toml")
+    assert Path(data["pylock"]).exists()
+    assert run(["snapshot", "show", "a"]) == 0
+    assert "alpha    1.0      alpha-1.0-py3-none-any.whl  " in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("standing")
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [("c", "no snapshot's key begins"), ("", "more than one snapshot's key begins")],
+)
+def test_a_key_must_name_one(key: str, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["snapshot", "show", key]) == 2
+
+    assert capsys.readouterr().err == (
+        f"Error: {key!r} names no snapshot: {reason} with it.\n"
+        "Hint: `venvctl snapshot list` shows them.\n"
+    )
+
+
+def test_a_snapshot_in_use_is_not_forgotten(
+    standing: Standing, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["snapshot", "rm", "a"]) == 2
+
+    assert capsys.readouterr().err == (
+        f"Error: Snapshot {'a' * 32} is in use by {NAME} (generation 1).\n"
+        "Hint: `venvctl gc` forgets what nothing needs any more.\n"
+    )
+    standing.environment.remove_generation(standing.environment.numbered(1))
+
+    assert run(["snapshot", "rm", "a"]) == 0
+
+    assert standing.root.snapshots.keys() == ["b" * 32]
+
+
+def test_no_snapshot_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VENVCTL_ROOT", str(tmp_path))
+
+    assert run(["snapshot", "list"]) == 0
+
+    assert capsys.readouterr().out == f"There is no snapshot in {tmp_path}.\n"
