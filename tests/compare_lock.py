@@ -17,15 +17,17 @@ import argparse
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from interpreters import target
-
 from venvctl import lockfiles, pins
 from venvctl.errors import VenvctlError
 from venvctl.lockfiles import LockOptions
 from venvctl.pins import PinStore
 from venvctl.selection import select
-from venvctl.target import Target
+
+if TYPE_CHECKING:
+    from venvctl.target import Target
 
 TARGETS = {
     "3.11 x86_64 glibc": target("3.11.2"),
