@@ -39,7 +39,7 @@ class Probe:
     def remembered(self, image: str, python: str) -> Target | None:
         """What an earlier `ask` found, without touching the engine; None if it never was asked."""
         try:
-            return Target.from_dict(json.loads(self._record(image, python).read_bytes()))
+            return Target.from_dict(json.loads(record(self._root, image, python).read_bytes()))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             # a record that can't be read is one that can be had again
             return None
@@ -62,9 +62,9 @@ class Probe:
             _lay_out(directory)
             result = self._run(image, python, directory)
         target = _read(result, name=name, python=python)
-        record = self._record(image, python)
-        disk.make_directory(record.parent)
-        disk.write_file(record, json.dumps(target.to_dict()).encode())
+        path = record(self._root, image, python)
+        disk.make_directory(path.parent)
+        disk.write_file(path, json.dumps(target.to_dict()).encode())
         return target
 
     def _run(self, image: str, python: str, directory: Path) -> TaskResult:
@@ -83,10 +83,12 @@ class Probe:
                 break
         return result
 
-    def _record(self, image: str, python: str) -> Path:
-        # the image ID and the label are foreign text: neither is ever a path
-        digest = hashlib.sha256(f"{image}\n{python}".encode()).hexdigest()
-        return self._root / "targets" / f"{digest}.json"
+
+def record(root: Path, image: str, python: str) -> Path:
+    """Where the target of an image is remembered; the arguments are those of `Probe.remembered`."""
+    # the image ID and the label are foreign text: neither is ever a path
+    digest = hashlib.sha256(f"{image}\n{python}".encode()).hexdigest()
+    return root / "targets" / f"{digest}.json"
 
 
 def _lay_out(directory: Path) -> None:

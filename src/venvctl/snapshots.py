@@ -28,7 +28,7 @@ from venvctl.registration import Registration
 from venvctl.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from venvctl.store import Store
@@ -43,8 +43,8 @@ class Use:
     """An environment that has, or had, a snapshot's generation as its current one.
 
     Attributes:
-        since: when that last became so (UTC, RFC 3339).
-        number: of that generation.
+        since: when that last became so (UTC, RFC 3339), or when it was imported for it.
+        number: of that generation; 0 as long as it was only imported.
         registration: what the environment's owner asked for then, so that it can be restored when
             nothing else is left of it.
     """
@@ -60,6 +60,8 @@ class Snapshot:
 
     Attributes:
         key: names the generation too.
+        image: ID of the image whose interpreter it was made for; empty after an import, until an
+            image of this host has proved to have that interpreter.
         files: one wheel for each package, in name order; built ones name their sdist.
         environments: name of each environment that has or had it → how.
         bytecode, conflicts: how its generation is laid out.
@@ -110,6 +112,23 @@ class SnapshotStore:
         names = sorted(entry.name for entry in self._directory.iterdir())
         return [name for name in names if _KEY.fullmatch(name) and name in self]
 
+    def unfinished(self) -> list[Path]:
+        """Directories that a `save` which was killed left behind.
+
+        Raises:
+            IntegrityError: one has no lock, which is written first: so it was lost later.
+        """
+        found = []
+        for path in sorted(self._directory.iterdir()) if self._directory.is_dir() else ():
+            if _KEY.fullmatch(path.name) and path.name not in self:
+                if (path / FACTS).exists():
+                    raise IntegrityError(
+                        f"Snapshot {path.name} in {path} has lost its {LOCK}.",
+                        hint=f"If it is not needed, remove it: `rm -r {path}`.",
+                    )
+                found.append(path)
+        return found
+
     def load(self, key: str) -> Snapshot:
         """Read a snapshot.
 
@@ -137,8 +156,7 @@ class SnapshotStore:
         """Write a snapshot; all of its wheels are in the store."""
         directory = self.path(snapshot.key)
         disk.make_directory(directory)
-        lock = tomli_w.dumps(dict(self._lock(snapshot, directory).to_dict()))
-        disk.write_file(directory / LOCK, lock.encode())
+        disk.write_file(directory / LOCK, render_lock(self._entries(snapshot.files, directory)))
         disk.write_file(directory / FACTS, _facts(snapshot))
 
     def mark_current(self, key: str, use: Use) -> None:
@@ -148,26 +166,37 @@ class SnapshotStore:
         facts = _facts(dataclasses.replace(snapshot, environments=environments))
         disk.write_file(self.path(key) / FACTS, facts)
 
+    def adopt(self, key: str, image: str) -> None:
+        """Note which image of this host an imported snapshot is for, where none is known yet."""
+        snapshot = self.load(key)
+        if not snapshot.image:
+            facts = _facts(dataclasses.replace(snapshot, image=image))
+            disk.write_file(self.path(key) / FACTS, facts)
+
     def of(self, environment: str) -> list[Snapshot]:
-        """The snapshots that an environment had, the one that was current last at the end."""
+        """The snapshots that an environment had, the one that was current last at the end.
+
+        Those that were imported for it and never were current come first.
+        """
         had = [
             snapshot
             for snapshot in map(self.load, self.keys())
             if environment in snapshot.environments
         ]
-        return sorted(had, key=lambda snapshot: snapshot.environments[environment].since)
+
+        def order(snapshot: Snapshot) -> tuple[bool, str]:
+            use = snapshot.environments[environment]
+            return use.number > 0, use.since
+
+        return sorted(had, key=order)
 
     def remove(self, key: str) -> None:
         """Forget a snapshot."""
         disk.retire_tree(self.path(key), self._root)
 
-    def _lock(self, snapshot: Snapshot, directory: Path) -> Pylock:
-        packages = list(self._packages(snapshot.files, directory))
-        lock = Pylock(lock_version=Version("1.0"), created_by="venvctl", packages=packages)
-        lock.validate()
-        return lock
-
-    def _packages(self, files: Sequence[Origin], directory: Path) -> Iterator[Package]:
+    def _entries(
+        self, files: Sequence[Origin], directory: Path
+    ) -> Iterator[tuple[Origin, str, int]]:
         for origin in files:
             wheel = self._store.wheel(origin.sha256)
             if wheel is None:
@@ -176,18 +205,30 @@ class SnapshotStore:
                     "was written.",
                     hint="Sync again.",
                 )
-            yield Package(
-                name=canonicalize_name(origin.name),
-                version=Version(origin.version),
-                wheels=[
-                    PackageWheel(
-                        name=origin.file,
-                        path=os.path.relpath(wheel, directory),
-                        size=wheel.stat().st_size,
-                        hashes={"sha256": origin.sha256},
-                    )
-                ],
-            )
+            yield origin, os.path.relpath(wheel, directory), wheel.stat().st_size
+
+
+def render_lock(entries: Iterable[tuple[Origin, str, int]]) -> bytes:
+    """A `pylock.toml` (PEP 751) that installs exactly these wheels.
+
+    Args:
+        entries: each wheel with its path, as the lock's directory sees it, and its size in bytes.
+    """
+    packages = [
+        Package(
+            name=canonicalize_name(origin.name),
+            version=Version(origin.version),
+            wheels=[
+                PackageWheel(
+                    name=origin.file, path=path, size=size, hashes={"sha256": origin.sha256}
+                )
+            ],
+        )
+        for origin, path, size in entries
+    ]
+    lock = Pylock(lock_version=Version("1.0"), created_by="venvctl", packages=packages)
+    lock.validate()
+    return tomli_w.dumps(dict(lock.to_dict())).encode()
 
 
 def _facts(snapshot: Snapshot) -> bytes:
