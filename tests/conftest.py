@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
+# The engine's fixtures, for the tests in engine/ and in faults/.
+pytest_plugins = ("engine_fixtures",)
+
 _TELLING = ("COMPOSE_", "VENVCTL_")
 _ALSO_TELLING = ("STATE_DIRECTORY", "VIRTUAL_ENV", "PYTHONPATH")
 _ENGINE_REQUIRED = bool(os.environ.get("VENVCTL_REQUIRE_ENGINE"))

@@ -12,7 +12,7 @@ from venvctl.sync import SyncOptions
 from wheelhouse import BuiltWheel, make_wheel
 
 if TYPE_CHECKING:
-    from conftest import Unique
+    from engine_fixtures import Unique
     from world import World
 
 pytestmark = pytest.mark.engine

@@ -19,7 +19,7 @@ from venvctl.sync import SyncOptions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Unique
+    from engine_fixtures import Unique
     from world import World
 
 pytestmark = pytest.mark.engine

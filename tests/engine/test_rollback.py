@@ -13,7 +13,7 @@ from venvctl.sync import SyncOptions
 from world import wait_for
 
 if TYPE_CHECKING:
-    from conftest import Unique
+    from engine_fixtures import Unique
     from world import World
 
 pytestmark = pytest.mark.engine

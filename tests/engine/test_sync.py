@@ -18,7 +18,7 @@ from venvctl.sync import SyncOptions
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Docker, Unique
+    from engine_fixtures import Docker, Unique
     from world import World
 
 pytestmark = pytest.mark.engine

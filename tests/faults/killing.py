@@ -1,0 +1,259 @@
+"""Runs a verb of venvctl in a child process and kills that, at a step of its own or at a time.
+
+A step is whatever can't be taken back half-way: each change to a file system that Python makes
+(its audit events: create, link, rename, remove, change a mode), each call that `venvctl.disk` says
+it has made, and the moment before and after each request to the engine. The child counts them and
+ends itself with SIGKILL at the n-th, so that nothing is flushed, released or tidied up.
+
+This file is the tests' side (`Killer`) and, run as a program, the other: one process with a single
+thread that has imported everything, and forks a child for each order that it reads.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from venvctl import disk
+from venvctl.engine import connect
+from venvctl.errors import VenvctlError
+from venvctl.progress import Silent
+from venvctl.registration import Registration
+from venvctl.restore import restore
+from venvctl.rollback import rollback
+from venvctl.root import Root
+from venvctl.sync import SyncOptions, sync
+from venvctl.verification import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from venvctl.engine.model import Engine
+
+_CHANGES = frozenset(
+    {"os.mkdir", "os.rename", "os.link", "os.symlink", "os.remove", "os.rmdir", "os.chmod"}
+)
+# What verbs import when they come to it; a child has it already.
+_LATE = ("acquisition", "engine.docker", "fetch", "generations", "pins", "selection", "trees")
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """How a child ended.
+
+    Attributes:
+        killed: by SIGKILL, and not by itself.
+        steps: what it had come to, the last one at the end.
+        error: what it failed with otherwise: ``code: message``, or a traceback.
+    """
+
+    killed: bool
+    steps: tuple[str, ...]
+    error: str
+
+    @property
+    def last(self) -> str:
+        """Where it was killed."""
+        return self.steps[-1] if self.steps else "before the first step"
+
+
+class Killer:
+    """Starts the other side; a context manager."""
+
+    def __init__(self, root: Path, trace: Path) -> None:
+        self._root = root
+        self._trace = trace
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(timeout=10)
+
+    def run(
+        self,
+        verb: str,
+        name: str,
+        arguments: Mapping[str, object] | None = None,
+        *,
+        step: int = 0,
+        seconds: float = 0.0,
+    ) -> Run:
+        """Run a verb on an environment; kill it at a step (from 1) or after some seconds.
+
+        Neither means not at all.
+        """
+        order = {
+            "verb": verb,
+            "root": str(self._root),
+            "name": name,
+            "trace": str(self._trace),
+            "arguments": dict(arguments or {}),
+            "step": step,
+            "seconds": seconds,
+        }
+        self._trace.write_text("")
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        status = json.loads(self._process.stdout.readline())
+        lines = self._trace.read_text().splitlines()
+        errors = [json.loads(line[1:]) for line in lines if line.startswith("!")]
+        return Run(
+            killed=os.WIFSIGNALED(status),
+            steps=tuple(line for line in lines if not line.startswith("!")),
+            error="".join(errors),
+        )
+
+
+def _sync(root: Root, _: str, arguments: Mapping[str, Any]) -> None:
+    registration = Registration.from_dict(arguments["registration"], source="the order")
+    sync(registration, root, SyncOptions(), Silent())
+
+
+def _rollback(root: Root, name: str, arguments: Mapping[str, Any]) -> None:
+    rollback(name, root, to=arguments["to"], progress=Silent())
+
+
+def _restore(root: Root, name: str, _: Mapping[str, Any]) -> None:
+    restore(name, root, snapshot=None, progress=Silent())
+
+
+def _repair(root: Root, name: str, _: Mapping[str, Any]) -> None:
+    verify([name], root, repair=True, progress=Silent())
+
+
+_VERBS: Mapping[str, Callable[[Root, str, Mapping[str, Any]], None]] = {
+    "sync": _sync,
+    "rollback": _rollback,
+    "restore": _restore,
+    "repair": _repair,
+}
+
+
+class _Counter:
+    """Counts steps, writes each down, and kills its own process at one of them."""
+
+    def __init__(self, trace: str, root: str, last: int) -> None:
+        self._handle = os.open(trace, os.O_WRONLY | os.O_APPEND)
+        self._root = root
+        self._last = last
+        self._count = 0
+
+    def step(self, what: str) -> None:
+        self._count += 1
+        os.write(self._handle, f"{what.replace(self._root, 'ROOT')}\n".encode())
+        if self._count == self._last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def failed(self, error: str) -> None:
+        os.write(self._handle, f"!{json.dumps(error)}\n".encode())
+
+    def audit(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event in _CHANGES:
+            path = arguments[1] if event in {"os.rename", "os.link", "os.symlink"} else arguments[0]
+            self._changing(event, path)
+        elif event == "open":
+            flags = arguments[2]
+            if isinstance(flags, int) and flags & _WRITING:
+                self._changing("create", arguments[0])
+
+    def _changing(self, what: str, path: object) -> None:
+        """Count a change below the root; a relative path is below an open directory there."""
+        name = os.fsdecode(path) if isinstance(path, (str, bytes, os.PathLike)) else str(path)
+        if name.startswith(self._root) or not name.startswith("/"):
+            self.step(f"before {what} {name}")
+
+    def disk(self, operation: str, path: Path) -> None:
+        self.step(f"after {operation} {path}")
+
+
+class _Watched:
+    """An engine whose every request is a step before and a step after."""
+
+    def __init__(self, engine: Engine, counter: _Counter) -> None:
+        self._engine = engine
+        self._counter = counter
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        request = getattr(self._engine, name)
+
+        def call(*arguments: object, **named: object) -> object:
+            self._counter.step(f"before engine.{name}")
+            try:
+                return cast("object", request(*arguments, **named))
+            finally:
+                self._counter.step(f"after engine.{name}")
+
+        return call
+
+
+def _child(order: Mapping[str, Any]) -> None:
+    """Carry out one order; never returns."""
+    counter = _Counter(order["trace"], order["root"], order["step"])
+    try:
+        engine = cast("Engine", _Watched(connect(order["root"]), counter))
+        disk.observers.append(counter.disk)
+        sys.addaudithook(counter.audit)
+        root = Root(Path(order["root"]), engine=engine)
+        _VERBS[order["verb"]](root, order["name"], order["arguments"])
+    except VenvctlError as error:
+        counter.failed(f"{error.code}: {error.message}")
+    except BaseException as error:  # noqa: BLE001 - the tests are told of any
+        counter.failed(f"{type(error).__name__}: {error}")
+    os._exit(0)
+
+
+def _wait(child: int, seconds: float) -> int:
+    if seconds:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return status
+            time.sleep(0.001)
+        os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1]
+
+
+def main() -> None:
+    """Carry out orders until there are no more."""
+    for module in _LATE:
+        importlib.import_module(f"venvctl.{module}")
+    for line in sys.stdin:
+        order = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            _child(order)
+        print(json.dumps(_wait(child, order["seconds"])), flush=True)  # noqa: T201 - the answer
+
+
+if __name__ == "__main__":
+    main()
