@@ -15,6 +15,8 @@ import pytest
 
 import venvctl
 from venvctl import hookfiles, hooklocks, hooks
+from venvctl.checks.finding import Finding, ok, warning
+from venvctl.doctor import Doctor
 from venvctl.environments import State
 from venvctl.errors import UsageError
 from venvctl.hookfiles import Placement
@@ -436,7 +438,9 @@ def test_a_venvctl_that_is_gone_does_not_fail_a_commit(git: Git, root: Root) -> 
     install(git, root, locks=[git.directory / LOCK])
     script = git.directory / ".git/venvctl/hook"
     [program] = [
-        line.split()[4] for line in script.read_text().splitlines() if line.startswith("if [ ! -x")
+        line.removeprefix("program=")
+        for line in script.read_text().splitlines()
+        if line.startswith("program=")
     ]
     script.write_text(script.read_text().replace(program, "/gone/venvctl"))
 
@@ -752,3 +756,24 @@ def test_received_files_of_two_branches_never_share_a_path(bare: Git) -> None:
     assert hooklocks.received_directory(repository, "a/b").parent == (
         hooklocks.received_directory(repository, "a").parent
     )
+
+
+def test_doctor_says_when_a_lock_is_not_compared(git: Git, root: Root) -> None:
+    register(root, "shop_web", git.directory / LOCK)
+    install(git, root)
+
+    def told() -> list[Finding]:
+        doctor = Doctor(root.path, cwd=git.directory, load=lambda: None, offline=True)
+        return [finding for finding in doctor.examine() if finding.name == "hooks"]
+
+    assert told() == [
+        ok("hooks", f"The git hooks of {git.directory} compare every lockfile there.")
+    ]
+    register(root, "shop_api", git.directory / "api/uv.lock")
+    assert told() == [
+        warning(
+            "hooks",
+            f"The git hooks of {git.directory} do not compare api/uv.lock.",
+            "`venvctl hook install` again.",
+        )
+    ]

@@ -102,6 +102,21 @@ def seen(repository: Repository) -> str:
     return content.decode(errors="surrogateescape").rstrip("\n")
 
 
+def compared(repository: Repository) -> frozenset[str]:
+    """The lockfiles that the script compares now; none where there is no script."""
+    try:
+        text = (repository.git_directory / "venvctl" / "hook").read_text("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return frozenset()
+    listings = [line for line in text.splitlines() if shlex.join(LISTING) in line]
+    return frozenset(path for line in listings for path in _paths(line))
+
+
+def _paths(listing: str) -> list[str]:
+    words = shlex.split(listing)
+    return words[words.index("--") + 1 :]
+
+
 def listing(repository: Repository, revisions: Mapping[str, str], locks: Sequence[str]) -> str:
     """The very text that the script compares: git's listing of the lockfiles, branch by branch."""
     parts = []

@@ -38,10 +38,13 @@ VERBS = (
     "verify",
     "gc",
     "snapshot",
+    "sbom",
+    "audit",
     "env",
     "path",
     "daemon",
     "hook",
+    "doctor",
 )
 # Verbs with verbs of their own.
 GROUPS = frozenset({"env", "hook", "snapshot"})

@@ -38,6 +38,7 @@ _HOW = {
     "`venvctl hook install --branch main --lock requirements.lock`.",
 )
 def install_command(
+    *,
     locks: Annotated[
         list[str] | None,
         typer.Option(
@@ -89,6 +90,7 @@ def install_command(
 
 @app.command("uninstall", epilog="Example: `venvctl hook uninstall`.")
 def uninstall_command(
+    *,
     json: options.Json = False,
 ) -> Answer:
     """Take venvctl out of the hooks of the git repository here; what was there before is back."""
@@ -102,6 +104,7 @@ def run_command(
     hook: Annotated[
         str, typer.Argument(metavar="[HOOK]", help="The hook that git ran, e.g. post-commit.")
     ] = "",
+    *,
     json: options.Json = False,
 ) -> Answer:
     """Sync the environments whose lockfiles changed since the last time; the hooks run this."""

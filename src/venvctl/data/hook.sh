@@ -19,12 +19,14 @@ while IFS= read -r line; do
 done 2>/dev/null <"$here/seen"
 [ "$now" != "$seen" ] || exit 0
 
-if [ ! -x @program@ ]; then
-    echo "venvctl: a lockfile changed, and "@program@" is gone: install it again and run" \
+program=@program@
+if [ ! -x "$program" ]; then
+    echo "venvctl: a lockfile changed, and $program is gone: install it again and run" \
         "\`venvctl hook install\`, or \`venvctl hook uninstall\`" >&2
     exit 0
 fi
 # They would lead every git command to this repository.
+# shellcheck disable=SC2046 # a word for each variable
 unset $(git rev-parse --local-env-vars)
 VENVCTL_ROOT=${VENVCTL_ROOT:-@root@}
 export VENVCTL_ROOT

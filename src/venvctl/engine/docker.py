@@ -19,7 +19,7 @@ from venvctl.errors import EngineError, EngineUnreachableError
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
 
-    from venvctl.engine.model import Container, Event, Image, Task, Volume
+    from venvctl.engine.model import Container, EngineHost, Event, Image, Task, Volume
 
 # Seconds that the engine waits between stop signal and kill, where a container has no own number.
 _STOP_TIMEOUT = 10
@@ -52,6 +52,11 @@ class DockerEngine:
         """The engine's version, e.g. ``20.10.24``."""
         with self._connection.asking("tell its version") as client:
             return str(client.version()["Version"])
+
+    def host(self) -> EngineHost:
+        """What kind of engine it is."""
+        with self._connection.asking("describe itself") as client:
+            return inspection.parse_host(client.info())
 
     def image(self, reference: str) -> Image | None:
         """The local image of that name or ID."""

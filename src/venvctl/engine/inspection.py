@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from venvctl.engine.model import Container, Event, Image, Volume
+from venvctl.engine.model import Container, EngineHost, Event, Image, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,6 +15,17 @@ _NEVER = "0001-01-01T00:00:00Z"
 # The engine's own defaults for a healthcheck that doesn't say (docs: HEALTHCHECK).
 _HEALTH_INTERVAL = 30.0
 _HEALTH_RETRIES = 3
+
+
+def parse_host(document: Mapping[str, Any]) -> EngineHost:
+    """The engine itself, from ``GET /info``."""
+    options = set(document.get("SecurityOptions") or ())
+    return EngineHost(
+        operating_system=document.get("OperatingSystem") or "",
+        rootless="name=rootless" in options,
+        remapped="name=userns" in options,
+        directory=document.get("DockerRootDir") or "",
+    )
 
 
 def parse_image(document: Mapping[str, Any]) -> Image:

@@ -13,6 +13,23 @@ LABEL_HELPER = "venvctl.helper"  # on helper containers: what it is for ("probe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EngineHost:
+    """What kind of engine it is: what venvctl reads of `docker info`.
+
+    Attributes:
+        operating_system: as the engine calls it, e.g. ``Debian GNU/Linux 12 (bookworm)``.
+        rootless: it runs as an ordinary user.
+        remapped: root in its containers is another user outside of them (`userns-remap`).
+        directory: where it keeps its own data.
+    """
+
+    operating_system: str
+    rootless: bool
+    remapped: bool
+    directory: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """A local image: what venvctl reads of `docker image inspect`."""
 
@@ -163,6 +180,10 @@ class Engine(Protocol):
 
     def version(self) -> str:
         """The engine's version, e.g. ``20.10.24``."""
+        ...
+
+    def host(self) -> EngineHost:
+        """What kind of engine it is."""
         ...
 
     def image(self, reference: str) -> Image | None:

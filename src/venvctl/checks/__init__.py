@@ -1,0 +1,1 @@
+"""What `venvctl doctor` looks at, a module for each place; a check reads, and changes nothing."""

@@ -1,0 +1,133 @@
+"""Checks of what venvctl speaks to: the engine, Compose, its daemon, the package index."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from venvctl import client, compose
+from venvctl.checks.finding import Finding, ok, problem, warning
+from venvctl.errors import ComposeError, DaemonUnreachableError
+from venvctl.lockfiles import uv_command
+from venvctl.lockfiles.locations import redact
+from venvctl.project import ComposeOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from venvctl.engine.model import Engine
+
+MINIMUM_ENGINE = (20, 10)
+_INDEX_SECONDS = "10"
+
+
+def engine(engine: Engine) -> Iterator[Finding]:
+    """Which engine answers, and whether it is of a kind that can mount the root."""
+    text = engine.version()
+    match = re.match(r"(\d+)\.(\d+)", text)
+    if match and (int(match[1]), int(match[2])) < MINIMUM_ENGINE:
+        yield problem("engine", f"Docker Engine {text} is too old.", "Install 20.10 or later.")
+    else:
+        yield ok("engine", f"Docker Engine {text} answers.")
+    host = engine.host()
+    advice = "Use a Docker Engine that runs as root on this host: `docker context use default`."
+    if "docker desktop" in host.operating_system.lower():
+        yield problem(
+            "engine host",
+            "The engine is Docker Desktop's: it runs in a machine of its own, where the root does "
+            "not exist; that is not supported yet.",
+            advice,
+        )
+    elif host.rootless:
+        yield problem(
+            "engine host",
+            "The engine is rootless: it has users and mounts of its own, and may not see the root; "
+            "that is not supported yet.",
+            advice,
+        )
+    elif host.remapped:
+        yield warning(
+            "engine host",
+            "The engine remaps users (userns-remap): root in a container is an ordinary user on "
+            "this host, who must be let into every directory above the root.",
+            "`chmod o+x` each of them, or set VENVCTL_ROOT below /srv.",
+        )
+    else:
+        yield ok("engine host", f"The engine runs on this host ({host.operating_system}).")
+
+
+def compose_plugin() -> Iterator[Finding]:
+    """Which Docker Compose is there."""
+    minimum = ".".join(map(str, compose.MINIMUM_VERSION))
+    try:
+        command = compose.find_compose()
+        text = compose.run(
+            ComposeOptions(), ["version", "--short"], Path("/"), capture=True
+        ).stdout.strip()
+    except ComposeError as error:
+        # `venvctl env add` does without.
+        yield warning(
+            "compose", error.message, error.hint or f"Install Compose {minimum} or later."
+        )
+        return
+    match = re.match(r"v?(\d+)\.(\d+)", text)
+    if match is None or (int(match[1]), int(match[2])) < compose.MINIMUM_VERSION:
+        yield problem(
+            "compose",
+            f"Docker Compose {text} ({' '.join(command)}) is too old.",
+            f"Install {minimum} or later.",
+        )
+        return
+    yield ok("compose", f"Docker Compose {text} is {' '.join(command)}.")
+
+
+def daemon(followed: int) -> Iterator[Finding]:
+    """Whether a daemon runs, and whether this user may speak to it.
+
+    Args:
+        followed: how many environments there are to follow.
+    """
+    faults = []
+    for path in client.candidates():
+        if not path.exists():
+            continue
+        try:
+            client.connect(path).close()
+        except DaemonUnreachableError as error:
+            faults.append(problem("daemon", error.message, error.hint))
+            continue
+        yield ok("daemon", f"A daemon answers on {path}.")
+        return
+    if faults:
+        yield faults[0]
+    elif followed:
+        yield warning(
+            "daemon",
+            f"No daemon runs: nobody follows the lockfiles of {followed} environments.",
+            "`venvctl systemd install`, or `venvctl up --watch` in a terminal.",
+        )
+    else:
+        yield ok("daemon", "No daemon runs, and nothing is there to follow.")
+
+
+def index() -> Iterator[Finding]:
+    """Whether the package index that uv would ask answers, with this user's settings."""
+    # Some version that surely exists: one that venvctl itself runs with.
+    pin = f"packaging=={version('packaging')}"
+    with uv_command.directory({"one.in": f"{pin}\n"}) as directory:
+        answer = uv_command.run(
+            ["pip", "compile", "--quiet", "--no-cache", "--no-deps", "one.in"],
+            within=directory,
+            environment={"UV_HTTP_TIMEOUT": _INDEX_SECONDS, "UV_HTTP_RETRIES": "0"},
+        )
+    if answer.exit_code:
+        yield warning(
+            "index",
+            f"The package index could not be asked for {pin}: {redact(answer.reason())}.",
+            "Check the network, the proxy (HTTPS_PROXY), the certificates (SSL_CERT_FILE) and "
+            "UV_DEFAULT_INDEX. What is in the store can be synced and restored without it.",
+        )
+        return
+    yield ok("index", "The package index answers.")
