@@ -200,6 +200,7 @@ def _walk(work: _Work, look: _Look) -> SyncResult:
             snapshot, fetched, built = _snapshot(work, look, lock, target, selection, wanted)
         with watch("generation"):
             generation = changeover.make_generation(snapshot, work.environment, work.root, watch)
+        _warn_of_conflicts(work, snapshot)
     if generation != look.current:
         with watch("smoke"):
             _try(work, look, generation)
@@ -379,7 +380,22 @@ def _snapshot(
     )
     if key not in work.root.snapshots:
         work.root.snapshots.save(snapshot)
+    else:
+        work.root.snapshots.adopt(key, image)
     return snapshot, acquired.fetched, acquired.built
+
+
+def _warn_of_conflicts(work: _Work, snapshot: Snapshot) -> None:
+    from venvctl import dependencies, trees  # noqa: PLC0415 - only who makes a generation
+
+    bytecode = snapshot.bytecode == "ahead"
+    loaded = [
+        trees.load(work.root.store, file.sha256, snapshot.target, bytecode=bytecode)
+        for file in snapshot.files
+    ]
+    manifests = [tree.manifest for tree in loaded if tree is not None]
+    for sentence in dependencies.conflicts(manifests, snapshot.target):
+        work.watch.warn(sentence)
 
 
 def _try(work: _Work, look: _Look, generation: Generation) -> None:
