@@ -91,7 +91,18 @@ def unique() -> Iterator[Unique]:
         (("ps", "--all", "--quiet", "--filter", names), ("rm", "--force", "--volumes")),
         (("volume", "ls", "--quiet", "--filter", names), ("volume", "rm", "--force")),
         (("network", "ls", "--quiet", "--filter", names), ("network", "rm")),
-        (("image", "ls", "--quiet", "--filter", f"reference={prefix}*"), ("rmi", "--force")),
+        # By name: an ID would take every other name of the same image with it.
+        (
+            (
+                "image",
+                "ls",
+                "--format",
+                "{{.Repository}}:{{.Tag}}",
+                "--filter",
+                f"reference={prefix}*",
+            ),
+            ("rmi", "--force"),
+        ),
     ):
         found = run_docker(*listing).split()
         if found:
