@@ -6,11 +6,12 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from venvctl.engine.model import LABEL_HELPER
 from venvctl.errors import VenvctlError
 from venvctl.rollout import ignores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from venvctl.daemon.feed import Feed
     from venvctl.engine.model import Container, Engine, Event
@@ -61,7 +62,7 @@ class EngineListener:
 
     Args:
         engine: what to listen to.
-        images: as `react` has them, at this moment.
+        images: as `react` has them, at this moment, for those of these names that are followed.
         wanted: told of each reaction.
         returned: told when the engine answers again: events may have been missed.
         feed: told when it goes and comes.
@@ -71,7 +72,7 @@ class EngineListener:
         self,
         engine: Engine,
         *,
-        images: Callable[[], Mapping[str, Collection[str]]],
+        images: Callable[[Iterable[str]], Mapping[str, Collection[str]]],
         wanted: Callable[[Reaction], None],
         returned: Callable[[], None],
         feed: Feed,
@@ -122,7 +123,9 @@ class EngineListener:
         removal = event.type == "volume" and event.action == "destroy"
         if not (starts or removal):
             return
+        if LABEL_HELPER in event.attributes:
+            return  # probes and compilers mount no volume
         container = self._engine.container(event.id) if starts else None
-        images = self._images()
-        for reaction in react(event, container, images):
+        names = container.mounts if container is not None else (event.id,)
+        for reaction in react(event, container, self._images(names)):
             self._wanted(reaction)

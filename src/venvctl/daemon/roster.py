@@ -13,7 +13,7 @@ from venvctl.errors import ConfigurationError, VenvctlError
 from venvctl.project import ComposeProject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import TypeVar
 
     from venvctl.registration import Registration
@@ -54,12 +54,12 @@ class Roster:
         """The directories in which registrations come and go."""
         return str(self._root.path / "environments"), str(self._root.path / "projects")
 
-    def files(self, names: Mapping[str, Entry]) -> list[str]:
-        """The files that say what is followed, beside what comes and goes in `listings`."""
+    def files(self) -> list[str]:
+        """The files that say what is followed, there or not yet; `listings` says of new ones."""
         environments, projects = self.listings
         return [
-            *(f"{environments}/{name}/environment.json" for name in names),
-            *(str(path) for path in Path(projects).glob("*.json")),
+            *(f"{environments}/{entry.name}/environment.json" for entry in _entries(environments)),
+            *(entry.path for entry in _entries(projects) if entry.name.endswith(".json")),
         ]
 
     def read(self) -> dict[str, Entry]:
@@ -113,6 +113,13 @@ class Roster:
             self.problems[str(path)] = getattr(error, "message", str(error))
             return None
         return known[1]  # type: ignore[return-value] # what `parse` gave for this path
+
+
+def _entries(directory: str) -> list[os.DirEntry[str]]:
+    try:
+        return list(os.scandir(directory))
+    except FileNotFoundError:
+        return []
 
 
 def _parse_project(path: Path) -> ComposeProject:

@@ -286,11 +286,15 @@ class Service:
         outcome = self._worker.visit(followed, job, progress)
         if followed.paths != paths:
             self._watch()
+            with self._changed:
+                # It may have changed between being read and being watched.
+                self._queue.changed(job.name)
         return outcome
 
     def _scan(self, *, first: bool = False) -> None:
         """Follow what is registered now, and nothing else."""
         self._rescan = False
+        self._watch()  # first: what comes while it is read is not missed
         entries = self._roster.read()
         for name in entries.keys() - self._followed.keys():
             followed = Followed(entries[name], self.root)
@@ -330,12 +334,11 @@ class Service:
                     for each in {path, os.path.realpath(path)}:
                         by_path.setdefault(each, set()).add(name)
             self._by_path = by_path
-            entries = {name: each.entry for name, each in self._followed.items()}
         listings = self._roster.listings
         for listing in listings:
             os.makedirs(listing, mode=0o755, exist_ok=True)  # noqa: PTH103 - text all around
         problem = self._watcher.health.problem
-        self._watcher.watch([*by_path, *self._roster.files(entries)], listings)
+        self._watcher.watch([*by_path, *self._roster.files()], listings)
         if (found := self._watcher.health.problem) and found != problem:
             self.feed.tell("watcher", found)
 
@@ -363,11 +366,13 @@ class Service:
                 self._queue.wanted(reaction.name, reaction.reason, delay=reaction.delay)
                 self._changed.notify()
 
-    def _images(self) -> dict[str, set[str]]:
-        """The images that each environment was last synced for."""
+    def _images(self, names: Iterable[str]) -> dict[str, set[str]]:
+        """The images that each of these was last synced for, as far as they are followed."""
+        followed = self.followed()
         return {
             name: plan.image_ids(self.root.environment(name).state().inputs)
-            for name in self.followed()
+            for name in names
+            if name in followed
         }
 
     def _recover(self) -> None:

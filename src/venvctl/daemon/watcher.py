@@ -43,8 +43,8 @@ _MASK = Mask(
 )
 _REFUSED = -1  # what watchdog gives instead of a watch that permissions forbid
 # Seconds between two polls: so many for each path, which costs a core about 0.1 % (a status takes
-# some 3 microseconds), and never less, or more.
-_POLL_EACH = 0.004
+# some 5 microseconds), and never less, or more.
+_POLL_EACH = 0.006
 _POLL_LEAST = 2.0
 _POLL_MOST = 30.0
 
