@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from venvctl import disk
 from venvctl.document import Document
-from venvctl.errors import ConfigurationError, UsageError
+from venvctl.errors import ConfigurationError, TargetError, UsageError
 from venvctl.project import ComposeProject
 from venvctl.specification import EnvironmentSpecification
 
@@ -62,6 +62,23 @@ class Registration:
             project=project.name,
             directory=project.directory,
         )
+
+    def check_mount(self, mount: str, snapshot: str) -> None:
+        """Refuse a snapshot whose scripts are for another place than the environment's.
+
+        Args:
+            mount: the place.
+            snapshot: its key.
+
+        Raises:
+            TargetError: with both places.
+        """
+        if mount != self.mount:
+            raise TargetError(
+                f"Snapshot {snapshot} is for an environment at {mount}, and {self.name} is mounted "
+                f"at {self.mount}.",
+                hint=f"Mount {self.name} at {mount}, or make another environment there.",
+            )
 
     def to_dict(self) -> dict[str, object]:
         """The JSON form; `from_dict` reads it back."""

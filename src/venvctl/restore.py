@@ -51,17 +51,20 @@ def restore(name: str, root: Root, *, snapshot: str | None, progress: Progress) 
     Args:
         name: the environment's.
         root: where it is kept.
-        snapshot: a key; None for the snapshot that was current last.
+        snapshot: a key; None for the snapshot that was current last. An environment that is
+            registered may be given one that it never had, such as an imported one.
         progress: told of each step.
 
     Raises:
         UsageError: there is no such environment or snapshot.
         IntegrityError: a wheel left the store, or is damaged.
-        TargetError: no image has the interpreter that the snapshot is for.
+        TargetError: no image has the interpreter that the snapshot is for, or it is for another
+            mount path.
         RolloutStuckError: a running container that must not be restarted holds the lost volume.
     """
     chosen = _choose(name, root, snapshot)
     registration = root.registry.find(name) or chosen.environments[name].registration
+    registration.check_mount(chosen.mount, chosen.key)
     environment = root.environment(name)
     with root.working():
         root.registry.claim(registration)
@@ -84,6 +87,7 @@ def _rebuild(
         interpreters.check_holders(registration, root, chosen.target)
     left = environment.current_or_none()
     chosen = dataclasses.replace(chosen, image=_image(chosen, registration, root))
+    root.snapshots.adopt(chosen.key, chosen.image)
     _drop_damaged_trees(chosen, root)
     disk.make_directory(environment.directory)
     used = [
@@ -102,8 +106,10 @@ def _rebuild(
     generation = changeover.make_generation(chosen, environment, root, progress)
     if lost:
         # All of them first: the engine mounts the new directory when nobody holds the old one.
-        identifiers = tuple(container.id for container in lost)
-        environment.save_state(dataclasses.replace(environment.state(), stopped=identifiers))
+        # An interrupted restore may have stopped some already.
+        state = environment.state()
+        stopped = dict.fromkeys([*state.stopped, *(container.id for container in lost)])
+        environment.save_state(dataclasses.replace(state, stopped=tuple(stopped)))
         progress.stage("stopping", total=len(lost), unit="containers")
         for container in lost:
             root.engine.stop(container.id)
@@ -135,11 +141,14 @@ def _choose(name: str, root: Root, key: str | None) -> Snapshot:
     had = root.snapshots.of(name)
     if key is not None:
         chosen = root.snapshots.load(key)
-        if name in chosen.environments:
+        # One that was imported, or that another environment has, will do where it fits.
+        if name in chosen.environments or root.registry.find(name) is not None:
             return chosen
         raise UsageError(
-            f"Environment {name} never had the snapshot {key}.",
-            hint=f"`venvctl history {name}` lists those it had.",
+            f"There is no environment {name!r} in {root.path}, "
+            f"and it never had the snapshot {key}.",
+            hint=f"Make it here first: `venvctl env add {name} --lock FILE --image IMAGE "
+            f"--at {chosen.mount}`, or `venvctl up` in its compose project.",
         )
     if not had:
         raise UsageError(
@@ -175,7 +184,7 @@ def _check_restartable(container: Container, environment: Environment) -> None:
 
 def _image(chosen: Snapshot, registration: Registration, root: Root) -> str:
     """An image with the snapshot's interpreter: the one it was made with, or a service's."""
-    candidates = [chosen.image, *registration.images.values()]
+    candidates = [image for image in (chosen.image, *registration.images.values()) if image]
     python = registration.specification.python
     image = interpreters.having(chosen.target, candidates, root, python=python)
     if image is not None:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import tomli_w
-from packaging.pylock import Package, PackageWheel, Pylock
+from packaging.pylock import Package, PackageWheel, Pylock, PylockValidationError
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 LOCK = "pylock.toml"
 FACTS = "snapshot.json"
+_FAULTS = (ValueError, KeyError, TypeError, AttributeError, PylockValidationError)
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 
@@ -146,7 +147,7 @@ class SnapshotStore:
                 f"There is no snapshot {key}.",
                 hint="`venvctl history ENV --json` lists the keys of an environment.",
             ) from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except _FAULTS as error:
             raise IntegrityError(
                 f"Snapshot {key} in {directory} can't be read: {error}.",
                 hint="Sync the environment again to have it written anew: `venvctl sync --force`.",
@@ -172,6 +173,18 @@ class SnapshotStore:
         if not snapshot.image:
             facts = _facts(dataclasses.replace(snapshot, image=image))
             disk.write_file(self.path(key) / FACTS, facts)
+
+    def latest(self, environment: str) -> tuple[str, int]:
+        """Key and generation of the snapshot that was current last; an empty key if none was.
+
+        Reads no package lists: it is asked by every sync that looks at anything.
+        """
+        found = ("", "", 0)
+        for key in self.keys():
+            facts = json.loads((self.path(key) / FACTS).read_bytes())
+            if use := facts["environments"].get(environment):
+                found = max(found, (str(use["since"]), key, int(use["number"])))
+        return found[1:]
 
     def of(self, environment: str) -> list[Snapshot]:
         """The snapshots that an environment had, the one that was current last at the end.

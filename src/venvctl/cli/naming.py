@@ -75,3 +75,18 @@ def resolve(text: str, root: Root, options: ComposeOptions, cwd: Path) -> str:
 def resolve_all(texts: Sequence[str], root: Root, options: ComposeOptions, cwd: Path) -> list[str]:
     """The names that a person means, each once, in the order they were typed."""
     return list(dict.fromkeys(resolve(text, root, options, cwd) for text in texts))
+
+
+def find_snapshot(text: str, root: Root) -> str:
+    """The key of the snapshot whose key is, or begins with, what a person typed.
+
+    Raises:
+        UsageError: none, or more than one.
+    """
+    found = [key for key in root.snapshots.keys() if key.startswith(text)]  # noqa: SIM118 - a store, no mapping
+    if len(found) == 1:
+        return found[0]
+    what = "more than one snapshot's key begins" if found else "no snapshot's key begins"
+    raise UsageError(
+        f"{text!r} names no snapshot: {what} with it.", hint="`venvctl snapshot list` shows them."
+    )

@@ -5,17 +5,17 @@ from typing import Annotated
 
 import typer
 
-from venvctl.cli import options
+from venvctl.cli import export, import_, options
 from venvctl.cli.answer import Answer, Line, Table
+from venvctl.cli.naming import find_snapshot
 from venvctl.cli.sentences import count
 from venvctl.errors import UsageError
-from venvctl.root import Root
 from venvctl.snapshots import Snapshot
 
 app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
-    help="List, show and remove what environments can be restored from.",
+    help="List, show, remove, export and import what environments can be restored from.",
     epilog="Example: `venvctl snapshot list`.",
     no_args_is_help=True,
 )
@@ -101,7 +101,7 @@ def list_command(*, json: options.Json = False) -> Answer:
 def show_command(key: Key, *, json: options.Json = False) -> Answer:
     """Show what a snapshot is made of; its pylock.toml installs with any installer."""
     root = options.open_root()
-    snapshot = root.snapshots.load(_find(root, key))
+    snapshot = root.snapshots.load(find_snapshot(key, root))
     listed = _listed(snapshot)
     files = tuple(
         SnapshotFile(
@@ -134,7 +134,7 @@ def remove_command(key: Key, *, json: options.Json = False) -> Answer:
     """
     root = options.open_root()
     with root.working():
-        full = _find(root, key)
+        full = find_snapshot(key, root)
         used = sorted(
             f"{name} (generation {generation.number})"
             for name in root.registry.names()
@@ -150,14 +150,8 @@ def remove_command(key: Key, *, json: options.Json = False) -> Answer:
     return Answer(data=RemoveAnswer(key=full), lines=(Line(f"{full}: forgotten"),))
 
 
-def _find(root: Root, text: str) -> str:
-    found = [key for key in root.snapshots.keys() if key.startswith(text)]  # noqa: SIM118 - a store, no mapping
-    if len(found) == 1:
-        return found[0]
-    what = "more than one snapshot's key begins" if found else "no snapshot's key begins"
-    raise UsageError(
-        f"{text!r} names no snapshot: {what} with it.", hint="`venvctl snapshot list` shows them."
-    )
+app.command("export", epilog=export.EPILOG)(export.export_command)
+app.command("import", epilog=import_.EPILOG)(import_.import_command)
 
 
 def _listed(snapshot: Snapshot) -> ListedSnapshot:
