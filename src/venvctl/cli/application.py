@@ -38,16 +38,15 @@ VERBS = (
     "verify",
     "gc",
     "snapshot",
-    "sbom",
-    "audit",
     "env",
     "path",
     "daemon",
     "hook",
     "doctor",
+    "systemd",
 )
 # Verbs with verbs of their own.
-GROUPS = frozenset({"env", "hook", "snapshot"})
+GROUPS = frozenset({"env", "hook", "snapshot", "systemd"})
 # Verbs that hand everything after `--` to compose.
 _COMPOSE_VERBS = frozenset({"up", "down"})
 

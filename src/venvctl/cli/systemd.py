@@ -1,0 +1,58 @@
+"""`venvctl systemd`: the daemon and its timers as units of systemd."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from venvctl import units
+from venvctl.cli import options
+from venvctl.cli.answer import Answer, Line, Tone
+from venvctl.executable import own_command
+from venvctl.root import locate
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+    help="Have systemd run the daemon, and check and clean up regularly.",
+    epilog="Example: `venvctl systemd install` as root on a build host.",
+    no_args_is_help=True,
+)
+
+
+# Two verbs at least, so that typer takes `install` for one.
+@app.callback()
+def systemd_command() -> None:
+    """Have systemd run the daemon, and check and clean up regularly."""
+
+
+@app.command(
+    "install", epilog="Example: `venvctl systemd install --user` for a daemon of your own."
+)
+def install_command(
+    *,
+    user: Annotated[
+        bool, typer.Option("--user", help="For this user's own systemd, not the system's.")
+    ] = False,
+    show: Annotated[
+        bool, typer.Option("--print", help="Show the units, and change nothing.")
+    ] = False,
+    json: options.Json = False,
+) -> Answer:
+    """Write, enable and start the daemon, its control socket, and the timers of verify and gc.
+
+    A second time brings them up to date. $VENVCTL_ROOT, where it is set, is written into them.
+    """
+    root = locate() if os.environ.get("VENVCTL_ROOT") else None
+    wanted = units.render(own_command(), user=user, root=root)
+    if show:
+        lines = []
+        for unit in wanted:
+            lines += [Line(f"# {unit.path}", Tone.TITLE), Line(unit.text)]
+        return Answer(data=wanted, lines=tuple(lines))
+    done = units.install(wanted, user=user)
+    lines = [Line(f"Written: {path}") for path in done.written]
+    state = "Enabled and started" if done.started else "Enabled"
+    lines.append(Line(f"{state}: {', '.join(done.enabled)}", Tone.GOOD))
+    lines += [Line(note) for note in done.notes]
+    return Answer(data=done, lines=tuple(lines))
