@@ -81,7 +81,7 @@ def check_not_replaced(environment: Environment, root: Root) -> None:
     """
     expected = environment.state().volume_inode
     actual = environment.volume.stat().st_ino if environment.volume.is_dir() else 0
-    if not expected or actual == expected:
+    if actual and actual == expected:
         return
     holders = root.engine.containers(volume=environment.name)
     if running := [container.name for container in holders if container.running]:
@@ -131,8 +131,19 @@ def switch(
         )
     )
     environment.switch(generation)
-    use = Use(since=now(), number=generation.number, registration=registration)
-    root.snapshots.mark_current(generation.key, use)
+    note_current(registration, generation, root)
+
+
+def note_current(registration: Registration, generation: Generation, root: Root) -> None:
+    """Have the snapshot know whose current generation it made; nothing if it knows already.
+
+    Asked again by each sync: a crash may have come between a switch and this.
+    """
+    if generation.key not in root.snapshots:
+        return  # somebody removed it; what runs goes on running
+    if root.snapshots.latest(registration.name) != (generation.key, generation.number):
+        use = Use(since=now(), number=generation.number, registration=registration)
+        root.snapshots.mark_current(generation.key, use)
 
 
 def start_stopped(environment: Environment, root: Root) -> None:
@@ -169,10 +180,10 @@ def _note_bad(environment: Environment, root: Root, error: VenvctlError) -> None
     current = environment.current()
     registration = root.registry.find(environment.name)
     if current is not None and registration is not None:
-        use = Use(since=now(), number=current.number, registration=registration)
-        root.snapshots.mark_current(current.key, use)
-    environment.save_state(dataclasses.replace(environment.state(), error=error.message))
+        note_current(registration, current, root)
     _record(environment, error.code, tuple(error.message.splitlines()))
+    # Last: until here whoever comes next tells the story again.
+    delivery.end(environment, good=environment.state().good, error=error.message)
 
 
 def _record(environment: Environment, kind: str, notes: tuple[str, ...]) -> None:

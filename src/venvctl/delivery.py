@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
-from venvctl import health, rollout
+from venvctl import health, pacing, rollout
 from venvctl.errors import EngineError, IntegrityError, RolloutFailedError, RolloutStuckError
 from venvctl.health import Health, Start, Verdict
 from venvctl.policy import ChangeKind, ServicePolicy
@@ -71,7 +71,7 @@ def deliver(environment: Environment, engine: Engine, progress: Progress) -> tup
 
     Raises:
         RolloutFailedError: the generation was bad; the containers are back on the one before, and
-            its key is held.
+            its key is held. The caller tells of it, then calls `end`; so of the next one.
         RolloutStuckError: it was bad, and there is nothing to go back to, or going back failed.
         EngineUnreachableError: the engine went away; what was not reached stays pending.
     """
@@ -85,7 +85,7 @@ def deliver(environment: Environment, engine: Engine, progress: Progress) -> tup
     if trouble is not None:
         _go_back(environment, engine, progress, trouble)
     current = environment.current()
-    _end(environment, good=current.number if current else 0)
+    end(environment, good=current.number if current else 0)
     return tuple(tour.results)
 
 
@@ -100,6 +100,8 @@ def _go(tour: _Tour, *, back: bool) -> _Trouble | None:
     tour.progress.stage("restarting", total=len(steps), unit="containers")
     for group in groups:
         settle = not back and not tour.watched
+        if not back:
+            _keep_pace(tour, group)
         trouble = _take_group(tour, group, settle=settle)
         if trouble is not None:
             return trouble
@@ -137,6 +139,34 @@ def _take_group(tour: _Tour, group: Group, *, settle: bool) -> _Trouble | None:
     for step in group.steps:
         _note_done(tour.environment, step.identifier)
     return None
+
+
+def _keep_pace(tour: _Tour, group: Group) -> None:
+    """Wait until none of them was restarted too often lately, and count this time."""
+    restarting = [step for step in group.steps if step.action.kind is ChangeKind.RESTART]
+    state = tour.environment.state()
+    pause = max(
+        (
+            pacing.pause_before(state.restarts.get(step.identifier, ()), time.time())
+            for step in restarting
+        ),
+        default=0.0,
+    )
+    if pause > 0:
+        tour.progress.warn(
+            f"{restarting[0].name} was restarted {pacing.LIMIT} times within {pacing.WINDOW:g} "
+            f"seconds: the next restart waits {pause:.0f} seconds"
+        )
+        time.sleep(pause)
+    now = time.time()
+    restarts = {
+        name: counted
+        for name, moments in state.restarts.items()
+        if (counted := pacing.recent(moments, now))
+    }
+    for step in restarting:
+        restarts[step.identifier] = (*restarts.get(step.identifier, ()), now)
+    tour.environment.save_state(dataclasses.replace(state, restarts=restarts))
 
 
 def _policy(container: Container) -> ServicePolicy:
@@ -212,7 +242,6 @@ def _go_back(
         environment.switch(good)
     tour = _Tour(environment, engine, progress)
     again = _go(tour, back=True)
-    _end(environment, good=good.number)
     if again is not None:
         raise RolloutStuckError(
             f"FAILED: the new generation of {environment.name} was bad ({state.back_because}), and "
@@ -237,7 +266,6 @@ def _begin_to_go_back(environment: Environment, engine: Engine, trouble: _Troubl
         raise IntegrityError(f"Environment {environment.name} has no current generation.")
     there = {generation.number for generation in environment.generations()}
     if state.good not in there or state.good == bad.number:
-        _end(environment, good=state.good)
         raise RolloutStuckError(
             f"FAILED: generation {bad.number} of {environment.name} is bad ({trouble}), and there "
             "is no other that is known to be good." + trouble.quoted_log,
@@ -263,16 +291,18 @@ def _begin_to_go_back(environment: Environment, engine: Engine, trouble: _Troubl
     )
 
 
-def _end(environment: Environment, *, good: int) -> None:
-    """Nothing is under way any more."""
+def end(environment: Environment, *, good: int, error: str = "") -> None:
+    """Write down that nothing is under way any more, and the error that it ended with."""
+    state = environment.state()
     environment.save_state(
         dataclasses.replace(
-            environment.state(),
+            state,
             pending={},
             before={},
             reached=(),
             good=good,
             back_to=0,
             back_because="",
+            error=error or state.error,
         )
     )

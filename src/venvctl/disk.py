@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 # Called with ("write" | "fsync" | "syncfs" | "rename" | "unlink", path) after each has happened.
 observers: list[Callable[[str, Path], None]] = []
+
+# What has not got its name yet is called this, beside what it will be.
+_UNNAMED = re.compile(r"\..*\.[0-9a-f]{12}")
 
 
 def _tell(operation: str, path: Path) -> None:
@@ -225,6 +229,13 @@ def remove_file(path: Path) -> None:
     with translate(path):
         path.unlink(missing_ok=True)
         _tell("unlink", path)
+
+
+def remove_unnamed(directory: Path) -> None:
+    """Remove what a crash kept from getting its name; nobody else writes here meanwhile."""
+    for entry in os.scandir(directory):
+        if _UNNAMED.fullmatch(entry.name) and not entry.is_dir(follow_symlinks=False):
+            remove_file(directory / entry.name)
 
 
 def remove_tree(path: Path) -> None:

@@ -6,14 +6,14 @@ import fcntl
 import os
 import stat
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from venvctl import disk
 from venvctl.environments import Environment
-from venvctl.errors import BusyError, RootError
+from venvctl.errors import BusyError, DiskFullError, RootError
 from venvctl.registration import Registry
 
 if TYPE_CHECKING:
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from venvctl.store import Store
 
 _POLL = 0.05  # seconds between two attempts at the lock
+# The directories in which single files and links are replaced.
+_WRITTEN = (
+    *("projects", "targets", "pins/*/*", "snapshots/*", "store/builds"),
+    *("environments/*", "environments/*/volume", "environments/*/volume/.venvctl"),
+)
 
 
 def locate() -> Path:
@@ -93,8 +98,8 @@ class Root:
     def working(self) -> Iterator[None]:
         """Be at work in this root, beside others, and keep collections out.
 
-        Whoever is alone here first removes what a crash left behind: everything in ``tmp``, and the
-        helper containers that mounted it.
+        Whoever is alone here first removes what a crash left behind: everything in ``tmp``, the
+        helper containers that mounted it, and files that have not got their names.
         """
         self.create()
         handle = self._open_lock()
@@ -103,7 +108,8 @@ class Root:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self._recover()
             fcntl.flock(handle, fcntl.LOCK_SH)
-            yield
+            with self._leaving_a_trace():
+                yield
         finally:
             os.close(handle)
 
@@ -133,9 +139,18 @@ class Root:
                         ) from None
                     time.sleep(_POLL)
             self._recover()
-            yield
+            with self._leaving_a_trace():
+                yield
         finally:
             os.close(handle)
+
+    @contextmanager
+    def _leaving_a_trace(self) -> Iterator[None]:
+        """Have something in ``tmp`` for as long as there may be something to recover."""
+        with ExitStack() as stack:
+            with suppress(DiskFullError):  # a collection is what helps then
+                stack.enter_context(disk.temporary_directory(self.path))
+            yield
 
     def _open_lock(self) -> int:
         # flock and not filelock: it can be shared, and a crashed holder's is free at once
@@ -145,8 +160,13 @@ class Root:
 
     def _recover(self) -> None:
         leftovers = list((self.path / "tmp").glob("*"))
-        if leftovers:
-            self.engine.remove_helpers()
+        if not leftovers:
+            return
+        self.engine.remove_helpers()
+        for pattern in _WRITTEN:
+            for directory in self.path.glob(pattern):
+                disk.remove_unnamed(directory)
+        # Last: until here they say that there is something to recover.
         for path in leftovers:
             disk.remove_tree(path) if path.is_dir() else disk.remove_file(path)
 

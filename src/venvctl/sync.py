@@ -215,6 +215,8 @@ def _walk(work: _Work, look: _Look) -> SyncResult:
             changeover.switch(
                 work.registration, generation, work.root, restart=work.options.restart
             )
+    else:
+        changeover.note_current(work.registration, generation, work.root)
     created = volumes.ensure(work.root.engine, work.environment, work.registration.labels)
     _remember(work, look, lock, hold=decision.action is Action.HOLD)
     result = SyncResult(

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from engine_fixtures import Docker, Unique
     from killing import Run
-    from venvctl.engine.model import Container
     from venvctl.sync import SyncResult
 
 pytestmark = pytest.mark.engine
@@ -190,22 +189,14 @@ class Arena:
             if not container.running:
                 found.append(f"{container.name} is {container.state}")
                 continue
-            line = self._last_line(container)
-            if not line.endswith(f" {number}"):
-                found.append(f"{container.name} says {line!r}, and {number} is current")
+            self._wait_for_generation(container.name, number)
         return found
 
-    def _last_line(self, container: Container) -> str:
-        """What it said last since it was started last."""
-        said: list[str] = []
-
-        def speaks() -> bool:
-            started = container.started_at
-            said[:] = self.world.docker("logs", "--since", started, container.id).splitlines()
-            return bool(said)
-
-        wait_for(speaks, f"a line in the log of {container.name}")
-        return said[-1]
+    def _wait_for_generation(self, container: str, number: int) -> None:
+        wait_for(
+            lambda: "".join(self.world.said(container)[-1:]).endswith(f" {number}"),
+            f"{container} on generation {number}",
+        )
 
 
 def _none(broken: Sequence[str], when: str) -> None:
