@@ -59,6 +59,7 @@ class State:
         good: number of the last generation that was rolled out well, 0 if there is none.
         back_to: number of the generation that a rollout is going back to, 0 if it does not.
         back_because: why it is.
+        restarts: container ID → when rollouts restarted it lately (seconds since the epoch).
         stopped: IDs of containers that a restore stopped, and has to start again.
         error: what the last sync failed with; empty after one that did not.
     """
@@ -73,6 +74,7 @@ class State:
     good: int = 0
     back_to: int = 0
     back_because: str = ""
+    restarts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     stopped: tuple[str, ...] = ()
     error: str = ""
 
@@ -251,6 +253,10 @@ class Environment:
                 good=int(document["good"]),
                 back_to=int(document["back-to"]),
                 back_because=str(document["back-because"]),
+                restarts={
+                    str(name): tuple(float(moment) for moment in moments)
+                    for name, moments in document["restarts"].items()
+                },
                 stopped=tuple(str(name) for name in document["stopped"]),
                 error=str(document["error"]),
             )
@@ -274,6 +280,7 @@ class Environment:
             "good": state.good,
             "back-to": state.back_to,
             "back-because": state.back_because,
+            "restarts": {name: list(moments) for name, moments in state.restarts.items()},
             "stopped": list(state.stopped),
             "error": state.error,
         }

@@ -81,8 +81,8 @@ def check(
     for failure in failures:
         if failure.module in required:
             raise SmokeError(
-                f"The new generation of {environment.name} was not switched to, because of what its "
-                f"label venvctl.smoke names: {_words(failure, owners, snapshot.image)}.",
+                f"The new generation of {environment.name} was not switched to, because of what "
+                f"its label venvctl.smoke names: {_words(failure, owners, snapshot.image)}.",
                 hint="Mend the lock or the image, and sync again.",
             )
         progress.warn(_words(failure, owners, snapshot.image))

@@ -199,8 +199,8 @@ def test_no_switch_under_a_container_that_runs_another_interpreter(
     name = world.container(web).name
     versions = f"{_version(world, old)} and {_version(world, image_313)}"
     assert caught.value.message == (
-        f"Environment {world.name} was not switched: the generation is for another interpreter than "
-        f"what runs in {name} (version {versions})."
+        f"Environment {world.name} was not switched: the generation is for another interpreter "
+        f"than what runs in {name} (version {versions})."
     )
     current = world.environment.current()
     assert current is not None
