@@ -10,7 +10,7 @@ from venvctl.collection import CollectResult, collect
 from venvctl.verification import verify
 
 if TYPE_CHECKING:
-    from conftest import Unique
+    from engine_fixtures import Unique
     from world import World
 
 pytestmark = pytest.mark.engine

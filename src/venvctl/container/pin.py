@@ -34,6 +34,18 @@ def _pin_path(generation: str) -> None:
     ]
 
 
+def _lead(path: str) -> object:
+    """A path hook: an entry that somebody adds later leads to the generation too."""
+    pinned = _pinned(path, sys._venvctl_generation)  # type: ignore[attr-defined]
+    for hook in sys.path_hooks if pinned != path else ():
+        if hook is not _lead:
+            try:
+                return hook(pinned)
+            except ImportError:
+                continue
+    raise ImportError(path)
+
+
 def pin() -> None:
     """Rewrite every way to the environment so that it leads to one generation; idempotent."""
     if os.environ.get("VENVCTL_PIN") == "0":
@@ -41,6 +53,8 @@ def pin() -> None:
     # A switch between the first and the last file must not mix two generations: the first wins.
     generation = getattr(sys, "_venvctl_generation", GENERATION)
     sys._venvctl_generation = generation  # type: ignore[attr-defined]
+    if _lead not in sys.path_hooks:
+        sys.path_hooks.insert(0, _lead)  # type: ignore[arg-type] # typeshed only has its name
     _pin_path(generation)
     for name in ("prefix", "exec_prefix", "executable"):
         value = getattr(sys, name)
