@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from venvctl import changeover, compose
+from venvctl import changeover, compose, volumes
 from venvctl.errors import ConfigurationError
 from venvctl.plan import Action
 from venvctl.registration import Registration
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from venvctl.engine.model import Engine
-    from venvctl.project import ComposeOptions, ComposeProject, Service
+    from venvctl.project import ComposeOptions, ComposeProject, ProjectEnvironment, Service
     from venvctl.root import Root
 
 
@@ -107,11 +107,13 @@ def up(request: UpRequest, root: Root, terminal: Terminal) -> UpResult:
     recreated = frozenset() if "--no-recreate" in request.flags else starting
     options = SyncOptions(offline=request.offline, defer_rollout=True, recreated=recreated)
     results = []
-    for registration in registrations(project, starting, root.engine):
-        if registration.images.keys() & starting:
+    for each in project.environments:
+        if _starts(each, starting):
+            registration = registration_of(project, each, starting, root.engine)
             results.append(sync(registration, root, options, terminal))
             # Also where there was nothing to do: a label that makes no difference now may later.
             root.registry.claim(registration)
+    _reserve_others(project, starting, request, root)
     _compose(["up", "--detach", *request.flags, *request.services], request, terminal)
     finished = tuple(_roll_out(result, root, terminal) for result in results)
     root.create()
@@ -157,30 +159,28 @@ def require_environments(project: ComposeProject) -> None:
         )
 
 
-def registrations(
-    project: ComposeProject, starting: Collection[str], engine: Engine
-) -> list[Registration]:
-    """The project's environments, as they are synced.
+def registration_of(
+    project: ComposeProject, each: ProjectEnvironment, starting: Collection[str], engine: Engine
+) -> Registration:
+    """One of a project's environments, as it is synced.
 
     A service that would not start and whose image is not here (another profile's) has no say yet:
-    it gets it when it starts. An environment that only such services mount is left out.
+    it gets it when it starts.
 
     Args:
         project: whose.
+        each: which one.
         starting: names of the services that would start.
         engine: which images it has.
     """
-    found = []
-    for each in project.environments:
-        registration = Registration.of_project(project, each)
-        images = {
-            service: image
-            for service, image in registration.images.items()
-            if service in starting or engine.image(image) is not None
-        }
-        if images:
-            found.append(dataclasses.replace(registration, images=images))
-    return found
+    registration = Registration.of_project(project, each)
+    images = {
+        service: image
+        for service, image in registration.images.items()
+        if service in starting or engine.image(image) is not None
+    }
+    # Without any, the sync is to say which are missing.
+    return dataclasses.replace(registration, images=images or registration.images)
 
 
 def have_images(
@@ -198,8 +198,10 @@ def have_images(
     services = {
         service.name: service
         for each in project.environments
-        for service in each.probed_services
-        if service.name in starting
+        if _starts(each, starting)
+        # Where only services start that are ignored, one of the others has to say what Python is.
+        for service in [one for one in each.probed_services if one.name in starting]
+        or each.probed_services[:1]
     }
     build, pull = [], []
     for service in services.values():
@@ -212,6 +214,33 @@ def have_images(
         _compose(["build", *build], request, terminal)
     if pull:
         _compose(["pull", *pull], request, terminal)
+
+
+def _starts(each: ProjectEnvironment, starting: Collection[str]) -> bool:
+    """Whether a container that mounts the environment starts, be it for its files only."""
+    return any(service.name in starting for service in each.services)
+
+
+def _reserve_others(
+    project: ComposeProject, starting: Collection[str], request: UpRequest, root: Root
+) -> None:
+    """Make the volumes that compose would make itself, of environments that nothing starts on.
+
+    When services are named, compose makes the volumes of the others too (measured), and an
+    ordinary volume would be in the environment's way ever after.
+    """
+    others = [each for each in project.environments if not _starts(each, starting)]
+    if not others or not request.services:
+        return
+    active = compose.active_services(project, request.options, request.cwd)
+    for each in others:
+        if _starts(each, active):
+            registration = Registration.of_project(project, each)
+            environment = root.environment(registration.name)
+            with root.working(), environment.writing():
+                root.registry.claim(registration)
+                environment.prepare()
+                volumes.ensure(root.engine, environment, registration.labels)
 
 
 def _is_built(service: Service, flags: Collection[str], *, missing: bool) -> bool:

@@ -107,7 +107,7 @@ class Shop:
         return venvctl_command(
             *arguments,
             cwd=self.directory,
-            **{"VENVCTL_ROOT": str(self.root.path), "PWD": str(self.directory), **variables},  # type: ignore[arg-type]  # cwd is not among them
+            **{"VENVCTL_ROOT": str(self.root.path), "PWD": str(self.directory), **variables},
         )
 
     def containers(self) -> dict[str, Container]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Docker, Unique
+    from engine_fixtures import Docker, Unique
 
 pytestmark = pytest.mark.engine
 

@@ -117,10 +117,12 @@ def _of_project(
     if not project.environments and not names:
         up.require_environments(project)
     starting = compose.active_services(project, options, cwd)
-    found = {one.name: one for one in up.registrations(project, starting, root.engine)}
+    found = {}
     for each in project.environments:
-        name = each.specification.name
-        if name not in found and {name, each.volume_key} & set(names):
-            # Its images are not here: the sync says so, as it was asked for by name.
-            found[name] = Registration.of_project(project, each)
+        registration = up.registration_of(project, each, starting, root.engine)
+        asked = {registration.name, each.volume_key} & set(names)
+        here = starting & registration.images.keys() or root.registry.find(registration.name)
+        # One that only other profiles need is left to the `up` that has their images made.
+        if asked or here:
+            found[registration.name] = registration
     return found
