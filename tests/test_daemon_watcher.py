@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +14,6 @@ from venvctl.daemon.watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
 _DEADLINE = 5.0
 
@@ -31,12 +30,14 @@ class Ears:
             self._heard += paths
             self._changed.notify()
 
-    def wait_for(self, path: Path) -> None:
-        """Return when the path was heard of, and forget everything."""
+    def wait_for(self, path: Path) -> set[str]:
+        """Return what was heard once the path was among it, and forget everything."""
         with self._changed:
             found = self._changed.wait_for(lambda: str(path) in self._heard, _DEADLINE)
             assert found, f"{path} was not heard of, only {self._heard}"
+            everything = set(self._heard)
             self._heard.clear()
+            return everything
 
     @property
     def heard(self) -> set[str]:
@@ -109,8 +110,7 @@ def test_what_is_read_or_lies_beside_it_is_not_heard_of(
     lock.with_name("other.txt").write_text("x")
     lock.write_text("two\n")
 
-    ears.wait_for(lock)
-    assert lock.with_name("other.txt") not in ears.heard
+    assert ears.wait_for(lock) & {str(lock.with_name("other.txt"))} == set()
 
 
 def test_deleted_and_restored_with_its_directory_by_git(
@@ -264,11 +264,15 @@ def test_a_thousand_directories_need_one_thread(
     assert watcher.interval == pytest.approx(6.0)
 
 
+def _open_files() -> set[str]:
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
+
+
 def test_nothing_is_left_open_when_it_is_closed(ears: Ears, lock: Path) -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = _open_files()
     watcher = Watcher(ears)
     watcher.watch([str(lock)])
 
     watcher.close()
 
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert _open_files() == before

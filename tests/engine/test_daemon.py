@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from world import wait_for
 
 from venvctl import client
 from venvctl.client import Client, RemoteError
@@ -20,17 +19,30 @@ from venvctl.errors import DaemonUnreachableError
 from venvctl.plan import Action
 from venvctl.progress import Silent
 from venvctl.sync import SyncOptions
+from world import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from world import World
-
     from engine_fixtures import Docker, Unique
+    from world import World
 
 pytestmark = pytest.mark.engine
 
 SOURCE = Path(__file__).parents[2] / "src"
+NOBODY = 65534
+
+
+class Stages(Silent):
+    """Remembers the names of the stages."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self._names = names
+
+    def stage(self, name: str, **_more: object) -> None:
+        """Remember it."""
+        self._names.append(name)
 
 
 @dataclass
@@ -97,7 +109,6 @@ def daemon(world: World, tmp_path: Path) -> Iterator[Daemon]:
     for process in one.processes:
         process.kill()
         process.wait()
-    print(one.log.read_text() if one.log.exists() else "")
 
 
 def generation(world: World) -> int:
@@ -213,9 +224,7 @@ def test_a_container_with_another_interpreter_is_told(
     wait_for(lambda: daemon.count("synced") == 1, "the first look")
     name = unique("other")
 
-    docker(
-        "run", "-d", "--name", name, "--volume", f"{world.name}:/venv", image_313, "sleep", "60"
-    )
+    docker("run", "-d", "--name", name, "--volume", f"{world.name}:/venv", image_313, "sleep", "60")
 
     def problem() -> str:
         (only,) = daemon.client.ask("GET", "/v1/environments").tables("environments")
@@ -234,11 +243,7 @@ def test_orders_give_what_the_commands_give_with_their_progress(
     daemon.start()
     stages: list[str] = []
 
-    class Watching(Silent):
-        def stage(self, name: str, *, total: int = 0, unit: str = "") -> None:
-            stages.append(name)
-
-    first = daemon.client.sync(world.registration, SyncOptions(), Watching())
+    first = daemon.client.sync(world.registration, SyncOptions(), Stages(stages))
 
     assert (first.action, first.generation, first.changes) == (Action.BUILD, 1, ("+ alpha 1.0",))
     assert stages[:2] == ["reading the lock", "selecting"]
@@ -275,3 +280,74 @@ def test_a_second_daemon_says_who_has_the_root(world: World, daemon: Daemon) -> 
         f"Error: A daemon already runs for {world.root.path}: process {first}."
     )
     assert client.find(world.root.path) is None  # the socket is not in the usual place
+
+
+def test_a_developer_hands_the_lock_over_and_it_is_followed_with_their_rights(
+    world: World, daemon: Daemon
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can be somebody else")
+    for directory in (world.folder, *world.folder.parents[:2]):
+        directory.chmod(0o711)
+    world.write_lock(world.wheel("alpha", "1.0"))
+    daemon.start()
+
+    def as_developer(body: object) -> dict[str, object]:
+        done = subprocess.run(
+            [
+                "curl", "--silent", "--unix-socket", str(daemon.socket), "--data", "@-",
+                f"http://localhost/v1/environments/{world.name}/sync",
+            ],
+            input=json.dumps(body), text=True, capture_output=True, check=True,
+            user=NOBODY, group=NOBODY, extra_groups=[daemon.socket.stat().st_gid],
+        )  # fmt: skip
+        answer: dict[str, object] = json.loads(done.stdout)
+        return answer
+
+    registration = world.registration.to_dict()
+    text = world.lock.read_text()
+
+    answer = as_developer({"registration": registration, "files": {str(world.lock): text}})
+
+    assert answer["ok"], answer
+    assert generation(world) == 1
+    world.write_lock(world.wheel("alpha", "2.0"))
+    wait_for(lambda: generation(world) == 2, "the sync of what the developer may read")
+    world.lock.unlink()
+    world.lock.write_text("root:x:0:0 a secret\n")
+    world.lock.chmod(0o600)
+    told = f"{world.lock} can't be read; the environment stays as it is."
+    wait_for(lambda: told in daemon.log.read_text(), "the report")
+    local = "alpha @ file:///etc/passwd --hash=sha256:" + "0" * 64
+    refused = as_developer({"registration": registration, "files": {str(world.lock): local}})
+    assert refused["ok"] is False
+    variable = "--index-url https://x/${HOME}\nalpha==1.0"
+    refused = as_developer({"registration": registration, "files": {str(world.lock): variable}})
+    assert refused["error"] == {
+        "code": "lock-invalid",
+        "message": f"The lockfile {world.lock} has ${{HOME}}, and the daemon has not your "
+        "environment's variables.",
+        "hint": "Give the index's credentials to the daemon (netrc), or sync as the root's owner.",
+    }
+    assert "secret" not in daemon.log.read_text()
+    assert generation(world) == 2
+
+
+def test_it_ends_in_the_middle_of_work_within_ten_seconds_and_goes_on_later(
+    world: World, daemon: Daemon, unique: Unique
+) -> None:
+    world.write_lock(world.wheel("alpha", "1.0"))
+    world.sync()
+    web = world.start(unique("web"), "--label", "venvctl.grace=30s")
+    world.wait_for_line(web, "start 1.0 1")
+    daemon.start()
+    world.write_lock(world.wheel("alpha", "2.0"))
+    wait_for(lambda: f"{world.name}: restarting" in daemon.log.read_text(), "the rollout")
+
+    assert daemon.stop() == 0  # which waits for ten seconds at most
+
+    world.wait_for_line(web, "start 2.0 2")
+    assert generation(world) == 2
+    daemon.start()
+    wait_for(lambda: daemon.client.names() == [world.name], "the next start")
+    assert world.said(web) == ["start 1.0 1", "start 2.0 2"]

@@ -8,7 +8,6 @@ import re
 import socket
 import struct
 import subprocess
-import sys
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -22,26 +21,13 @@ if TYPE_CHECKING:
 
 _CREDENTIALS = struct.Struct("3i")
 _SO_PEERGROUPS = 59  # Linux 4.13; the socket module has no name for it
-_GROUPS_MOST = 65536
+_GROUPS_MOST = 1024  # bytes, which is what Python's getsockopt takes: 256 groups
 _READ_SECONDS = 20.0
 # What pip expands in a requirements file: from the daemon's environment that would be a leak.
 _VARIABLE = re.compile(rb"\$\{[A-Z0-9_]+\}")
-# Reads a file as another user, whose rights the kernel judges: exit 0 and the content, else 1 and
-# the number of the error. Nothing of ours is imported: that user may not read where we are.
-_READER = """
-import os, stat, sys
-try:
-    handle = os.open(sys.argv[1], os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        sys.exit(print(21, file=sys.stderr) or 1)
-    left = int(sys.argv[2])
-    while left > 0 and (part := os.read(handle, min(left, 1 << 20))):
-        sys.stdout.buffer.write(part)
-        left -= len(part)
-except OSError as error:
-    print(error.errno, file=sys.stderr)
-    sys.exit(1)
-"""
+# Reads no more than it is told to, so that no device is read for ever. A program of the system and
+# not our own interpreter, which may be where that user can't go.
+_READER = "head"
 
 
 class ForbiddenError(VenvctlError):
@@ -75,13 +61,12 @@ class Peer:
         """Ask the kernel."""
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         pid, uid, gid = _CREDENTIALS.unpack(raw)
-        groups = {gid}
         try:
             raw = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, _GROUPS_MOST)
-            groups |= set(struct.unpack(f"{len(raw) // 4}I", raw))
+            groups = set(struct.unpack(f"{len(raw) // 4}I", raw))
         except OSError:
-            pass  # an old kernel: its first group alone counts
-        return cls(pid=pid, uid=uid, groups=frozenset(groups))
+            groups = _groups_of(uid, gid)  # an old kernel, or too many
+        return cls(pid=pid, uid=uid, groups=frozenset({gid, *groups}))
 
     def rights(self, *, owner: int, group: int) -> Rights:
         """What it may do.
@@ -101,6 +86,13 @@ class Peer:
             return pwd.getpwuid(self.uid).pw_name
         except KeyError:
             return f"user {self.uid}"
+
+
+def _groups_of(uid: int, gid: int) -> set[int]:
+    try:
+        return set(os.getgrouplist(pwd.getpwuid(uid).pw_name, gid))
+    except KeyError:
+        return set()
 
 
 def handed(files: Mapping[str, bytes], *, own: bool) -> Callable[[Path], bytes]:
@@ -157,21 +149,12 @@ def _read_as(uid: int, path: Path, limit: int) -> bytes:
         raise refusal  # only root can be somebody else
     try:
         done = subprocess.run(
-            # the interpreter below our own virtual environment, which that user may not enter
-            [
-                os.path.realpath(sys.executable),
-                "-I",
-                "-S",
-                "-c",
-                _READER,
-                str(path),
-                str(limit + 1),
-            ],
+            [_READER, "-c", str(limit + 1), "--", str(path)],
             user=uid,
             group=account.pw_gid,
             extra_groups=groups,
             cwd="/",
-            env={},
+            env={"PATH": os.defpath},
             capture_output=True,
             timeout=_READ_SECONDS,
             check=False,

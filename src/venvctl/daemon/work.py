@@ -181,6 +181,8 @@ def sync_order(service: Service, name: str, wish: SyncWish, peer: Peer) -> Order
     trusted = follower == os.geteuid() and (own or not wish.files)
 
     def work(progress: Progress) -> SyncData:
+        if not own:
+            read(registration.specification.lock)  # before anything is told of it
         if not trusted:
             foreign.check(registration, read)
         if changes and not wish.options.dry_run:

@@ -1,0 +1,63 @@
+"""What follows from an engine's events."""
+
+from __future__ import annotations
+
+from venvctl.daemon.reactions import Reaction, react
+from venvctl.engine.model import Container, Event
+
+IMAGES = {"shop": {"sha256:new"}, "blog": {"sha256:other"}, "fresh": set[str]()}
+
+
+def event(action: str, *, type_: str = "container", id_: str = "c1") -> Event:
+    return Event(type=type_, action=action, id=id_, attributes={}, time=1.0)
+
+
+def container(image: str, *volumes: str, labels: dict[str, str] | None = None) -> Container:
+    return Container(
+        id="c1",
+        name="web",
+        image=image,
+        state="running",
+        started_at="2026-01-01T00:00:00Z",
+        health="",
+        labels=labels or {},
+        environment={},
+        mounts=dict.fromkeys(volumes, ("/venv", False)),
+        network_container="",
+        auto_remove=False,
+        tty=False,
+        restart_count=0,
+        exit_code=0,
+    )
+
+
+def test_a_removed_volume_is_made_again_a_little_later() -> None:
+    gone = react(event("destroy", type_="volume", id_="shop"), None, IMAGES)
+
+    assert gone == [Reaction(name="shop", reason="its volume was removed", delay=1.0)]
+    assert react(event("destroy", type_="volume", id_="theirs"), None, IMAGES) == []
+    assert react(event("create", type_="volume", id_="shop"), None, IMAGES) == []
+
+
+def test_a_container_that_starts_with_another_image_is_looked_at() -> None:
+    found = react(event("start"), container("sha256:old", "data", "shop"), IMAGES)
+
+    assert found == [Reaction(name="shop", reason="container web started with another image")]
+
+
+def test_one_that_starts_with_the_known_image_is_not() -> None:
+    assert react(event("start"), container("sha256:new", "shop"), IMAGES) == []
+
+
+def test_what_was_never_synced_has_no_image_to_compare_with() -> None:
+    assert react(event("start"), container("sha256:old", "fresh"), IMAGES) == []
+
+
+def test_what_only_serves_the_files_or_is_a_one_off_or_is_gone_means_nothing() -> None:
+    ignored = container("sha256:old", "shop", labels={"venvctl.ignore": "true"})
+    one_off = container("sha256:old", "shop", labels={"com.docker.compose.oneoff": "True"})
+
+    assert react(event("start"), ignored, IMAGES) == []
+    assert react(event("start"), one_off, IMAGES) == []
+    assert react(event("start"), None, IMAGES) == []
+    assert react(event("die"), container("sha256:old", "shop"), IMAGES) == []
