@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from venvctl import disk
+from venvctl.collection import collect
 from venvctl.engine import connect
 from venvctl.errors import VenvctlError
 from venvctl.progress import Silent
@@ -31,6 +32,7 @@ from venvctl.restore import restore
 from venvctl.rollback import rollback
 from venvctl.root import Root
 from venvctl.sync import SyncOptions, sync
+from venvctl.transfer import import_snapshot
 from venvctl.verification import verify
 
 if TYPE_CHECKING:
@@ -150,11 +152,21 @@ def _repair(root: Root, name: str, _: Mapping[str, Any]) -> None:
     verify([name], root, repair=True, progress=Silent())
 
 
+def _collect(root: Root, _: str, __: Mapping[str, Any]) -> None:
+    collect(root, dry_run=False, progress=Silent())
+
+
+def _import(root: Root, _: str, arguments: Mapping[str, Any]) -> None:
+    import_snapshot(Path(arguments["file"]), root, progress=Silent())
+
+
 _VERBS: Mapping[str, Callable[[Root, str, Mapping[str, Any]], None]] = {
     "sync": _sync,
     "rollback": _rollback,
     "restore": _restore,
     "repair": _repair,
+    "collect": _collect,
+    "import": _import,
 }
 
 

@@ -10,6 +10,7 @@ the message of a failure, and comes again with the same seed::
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import re
@@ -23,8 +24,12 @@ import pytest
 from killing import Killer
 from promises import broken_at_rest, left_over, picture, restorable
 from venvctl import trees
+from venvctl.collection import collect
 from venvctl.errors import IntegrityError, RolloutFailedError
 from venvctl.restore import restore
+from venvctl.root import Root
+from venvctl.sync import SyncOptions
+from venvctl.transfer import export_snapshot, import_snapshot
 from venvctl.verification import verify
 from wheelhouse import BuiltWheel, make_wheel
 from world import World, wait_for
@@ -62,6 +67,7 @@ class Case:
     new: int
     ends_on: tuple[int, ...]
     recover: Callable[[], object]
+    damaged: str = ""
 
 
 @dataclass(slots=True)
@@ -70,6 +76,8 @@ class Arena:
 
     Attributes:
         running: holders that have to end on the current generation, each with its log's lines.
+        holders_on: number of the generation that they run on, where that is not the current one.
+        forgetful: whether old generations go after each kill, so that each check is quick.
         untouched: ID of each container that must not be touched → when it had started.
     """
 
@@ -77,6 +85,8 @@ class Arena:
     killer: Killer
     count: int = 0
     running: list[str] = field(default_factory=list)
+    holders_on: int = 0
+    forgetful: bool = True
     untouched: dict[str, str] = field(default_factory=dict)
     wheels: list[BuiltWheel] = field(default_factory=list)
 
@@ -103,11 +113,15 @@ class Arena:
 
     def forget(self) -> None:
         """Keep what a rollback needs, and nothing older: each check looks at everything."""
+        if not self.forgetful:
+            return
         root, environment = self.world.root, self.world.environment
-        generations = environment.generations()
-        for generation in generations[:-2]:
-            environment.remove_generation(generation)
-        kept = {generation.key for generation in generations[-2:]}
+        current = environment.current()
+        kept = {current.key if current else ""}
+        for generation in environment.generations()[:-2]:
+            if generation != current:
+                environment.remove_generation(generation)
+        kept |= {generation.key for generation in environment.generations()}
         for key in root.snapshots.keys():  # noqa: SIM118 - not a mapping
             if key not in kept:
                 for file in root.snapshots.load(key).files:
@@ -123,7 +137,9 @@ class Arena:
             case.verb, self.world.name, case.arguments, step=step, seconds=seconds
         )
         where = f"{case.verb}, seed {_SEED}, step {step} or {seconds:.4f} s: {run.last}"
-        _none(broken_at_rest(self.world, (case.old, case.new)), f"killed in {where}")
+        broken = broken_at_rest(self.world, (case.old, case.new))
+        broken = [line for line in broken if not case.damaged or case.damaged not in line]
+        _none(broken, f"killed in {where}")
         _none(self._disturbed(), f"killed in {where}")
         pictures = []
         for time in ("once", "twice"):
@@ -181,8 +197,8 @@ class Arena:
         ]
 
     def _behind(self) -> list[str]:
-        """Promise 5: every running holder runs on what is current."""
-        number = self.number() if self.running else 0
+        """Promise 5: every running holder runs, and on what it should."""
+        number = self.holders_on or (self.number() if self.running else 0)
         found = []
         for identifier in self.running:
             container = self.world.container(identifier)
@@ -231,6 +247,9 @@ def busy(arena: Arena, unique: Unique, docker: Docker) -> Arena:
     arena.start(unique("web"))
     arena.start(unique("worker"))
     stopped = world.start(unique("stopped"))
+    # Not earlier: a first process without a handler yet is deaf to SIGTERM for ten seconds.
+    for identifier in (*arena.running, stopped):
+        world.wait_for_line(identifier, "start 1.0 1")
     docker("stop", stopped)
     stranger = docker(
         "run", "--detach", "--name", unique("stranger"), world.image,
@@ -272,15 +291,15 @@ def test_a_first_sync_that_is_killed(arena: Arena, unique: Unique) -> None:
             recover=world.sync,
         )
 
-    arena.try_all(make, budget=14)
+    arena.try_all(make, budget=9)
 
 
 def test_a_sync_that_is_killed_while_containers_run(busy: Arena) -> None:
-    busy.try_all(lambda: _sync_case(busy), budget=12)
+    busy.try_all(lambda: _sync_case(busy), budget=7)
 
 
 def test_a_sync_that_is_killed_at_any_time(busy: Arena) -> None:
-    busy.try_times(lambda: _sync_case(busy), budget=4, longest=3.0)
+    busy.try_times(lambda: _sync_case(busy), budget=2, longest=3.0)
 
 
 def test_a_rollback_that_is_killed(busy: Arena) -> None:
@@ -299,7 +318,7 @@ def test_a_rollback_that_is_killed(busy: Arena) -> None:
             recover=busy.world.sync,
         )
 
-    busy.try_all(make, budget=6)
+    busy.try_all(make, budget=4)
 
 
 def test_a_restore_of_a_lost_volume_that_is_killed(busy: Arena) -> None:
@@ -327,7 +346,7 @@ def test_a_restore_of_a_lost_volume_that_is_killed(busy: Arena) -> None:
             recover=recover,
         )
 
-    busy.try_all(make, budget=6)
+    busy.try_all(make, budget=4)
 
 
 def test_going_back_from_a_bad_generation_that_is_killed(busy: Arena) -> None:
@@ -359,7 +378,7 @@ def test_going_back_from_a_bad_generation_that_is_killed(busy: Arena) -> None:
             recover=recover,
         )
 
-    busy.try_all(make, budget=6)
+    busy.try_all(make, budget=4)
 
 
 def test_a_repair_that_is_killed(arena: Arena) -> None:
@@ -378,6 +397,56 @@ def test_a_repair_that_is_killed(arena: Arena) -> None:
             new=number,
             ends_on=(number,),
             recover=lambda: verify([world.name], world.root, repair=True, progress=world.progress),
+            damaged="alpha/__init__.py",
         )
 
-    arena.try_all(make, budget=8)
+    arena.try_all(make, budget=6)
+
+
+def test_a_collection_that_is_killed_beside_running_containers(busy: Arena) -> None:
+    world = busy.world
+    world.labels = {**world.labels, "venvctl.keep": "1", "venvctl.keep-snapshots": "1"}
+    busy.forgetful = False
+
+    def make() -> Case:
+        busy.next_lock()
+        busy.holders_on = world.sync().generation
+        for _ in range(2):
+            busy.next_lock()
+            world.sync(SyncOptions(restart=False))
+        number = busy.number()
+        return Case(
+            verb="collect",
+            arguments={},
+            old=number,
+            new=number,
+            ends_on=(number,),
+            recover=lambda: collect(world.root, dry_run=False, progress=world.progress),
+        )
+
+    busy.try_all(make, budget=4)
+    kept = [generation.number for generation in world.environment.generations()]
+    assert kept == [busy.holders_on, busy.number() - 1, busy.number()]
+
+
+def test_an_import_that_is_killed(arena: Arena, unique: Unique) -> None:
+    world = arena.world
+    home = Root(world.folder / "elsewhere", engine=world.root.engine)
+    world.labels = {"venvctl.bytecode": "off"}
+
+    def make() -> Case:
+        arena.next_lock()
+        there = dataclasses.replace(world, root=home, name=unique(f"there-{arena.count}"))
+        file = world.folder / "snapshot.tar"
+        file.unlink(missing_ok=True)
+        export_snapshot(there.sync().key, file, home, progress=world.progress)
+        return Case(
+            verb="import",
+            arguments={"file": str(file)},
+            old=0,
+            new=0,
+            ends_on=(0,),
+            recover=lambda: import_snapshot(file, world.root, progress=world.progress),
+        )
+
+    arena.try_all(make, budget=6)
