@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.conftest import MakeProject, Unique
+
     from venvctl.engine.docker import DockerEngine
 
 pytestmark = pytest.mark.engine

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from engine.conftest import Docker, Unique
+
     from venvctl.engine.docker import DockerEngine
 
 pytestmark = pytest.mark.engine
