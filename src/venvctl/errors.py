@@ -159,7 +159,7 @@ class HostileWheelError(IntegrityError):
 
 
 class HostileArchiveError(IntegrityError):
-    """A snapshot's archive that must not be imported: its members, its texts, or what they hash to."""
+    """A snapshot's archive that must not be imported: its members, texts, or their hashes."""
 
     code = "archive-refused"
 

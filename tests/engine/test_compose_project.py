@@ -14,8 +14,7 @@ from venvctl.project import ComposeOptions, images
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine.conftest import MakeProject, Unique
-
+    from engine_fixtures import MakeProject, Unique
     from venvctl.engine.docker import DockerEngine
 
 pytestmark = pytest.mark.engine

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from engine.conftest import Docker, Unique
-
+    from engine_fixtures import Docker, Unique
     from venvctl.engine.docker import DockerEngine
 
 pytestmark = pytest.mark.engine

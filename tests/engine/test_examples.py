@@ -19,7 +19,7 @@ from world import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import Docker, Unique
+    from engine_fixtures import Docker, Unique
 
 pytestmark = pytest.mark.engine
 

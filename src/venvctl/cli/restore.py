@@ -23,7 +23,9 @@ def restore_command(
     snapshot: Annotated[
         str | None,
         typer.Option(
-            "--snapshot", metavar="KEY", help="A snapshot it had, or an imported one; else the one it had last."
+            "--snapshot",
+            metavar="KEY",
+            help="A snapshot it had, or an imported one; else the one it had last.",
         ),
     ] = None,
     *,
