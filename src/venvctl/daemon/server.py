@@ -34,6 +34,7 @@ _IDLE_SECONDS = 30.0
 _SEND_SECONDS = 30.0  # in which a reader must take something
 _DRAIN_SECONDS = 2.0
 _PART = 16 << 10  # no more than headers may have: h11 judges what has not come whole
+_WAKE_SECONDS = 1.0
 JSON = "application/json"
 LINES = "application/x-ndjson"
 _log = logging.getLogger("venvctl.daemon")
@@ -109,8 +110,11 @@ class Server:
     def close(self) -> None:
         """Answer nobody any more."""
         self._closed.set()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # which wakes `accept`
+        # A connection wakes `accept`. Shutting the socket down would do so too, but it may be
+        # systemd's, which goes on listening on it.
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as waker:
+            waker.settimeout(_WAKE_SECONDS)
+            waker.connect(self._listener.getsockname())
         with self._lock:
             for connection in self._open:
                 with suppress(OSError):
@@ -125,6 +129,9 @@ class Server:
                     return
                 time.sleep(0.1)  # no file descriptor is left for now
                 continue
+            if self._closed.is_set():
+                connection.close()
+                return
             with self._lock:
                 full = len(self._open) >= CONNECTIONS
                 if not full:
