@@ -38,12 +38,15 @@ VERBS = (
     "verify",
     "gc",
     "snapshot",
+    "sbom",
+    "audit",
     "env",
     "path",
     "daemon",
     "hook",
     "doctor",
     "systemd",
+    "logs",
 )
 # Verbs with verbs of their own.
 GROUPS = frozenset({"env", "hook", "snapshot", "systemd"})
