@@ -20,7 +20,7 @@ COMPOSE_OPTIONS = "Takes [compose's options](#composes-options) too."
 
 
 def commands() -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for verb in VERBS:
         command = GROUP.commands[verb]
         if verb in GROUPS:
