@@ -1,0 +1,137 @@
+"""FAULTS 2: what was announced as done outlives a power loss."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ledger import watching
+from venvctl.restore import restore
+from venvctl.rollback import rollback
+from venvctl.verification import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ledger import Ledger
+    from world import World
+
+pytestmark = pytest.mark.engine
+
+_WHEEL = r"store/wheels/../[0-9a-f]{64}/alpha-1\.0-py3-none-any\.whl"
+_TREE = r"store/trees/[0-9a-f]{64}-cpython-311"
+_SNAPSHOT = r"snapshots/[0-9a-f]{32}"
+_VOLUME = r"environments/[^/]+/volume"
+_GENERATION = rf"{_VOLUME}/\.venvctl/generations/1-[0-9a-f]{{32}}"
+_STATE = r"environments/[^/]+/state\.json"
+
+
+def _order(ledger: Ledger, *wanted: tuple[str, str]) -> None:
+    """Assert that these calls were made, in this order, whatever came between them."""
+    place = 0
+    for operation, pattern in wanted:
+        found = next(
+            (
+                index
+                for index, (what, path) in enumerate(ledger.calls[place:], start=place)
+                if what == operation and re.fullmatch(pattern, path)
+            ),
+            None,
+        )
+        assert found is not None, (
+            f"no {operation} of {pattern} after {ledger.calls[:place][-1:]}:\n"
+            + "\n".join(" ".join(call) for call in ledger.calls)
+        )
+        place = found + 1
+
+
+def _first_sync(world: World) -> Ledger:
+    world.write_lock(world.wheel("alpha", "1.0"))
+    with watching(world.root.path) as ledger:
+        world.sync()
+    return ledger
+
+
+def test_each_kind_of_write_is_data_then_name_then_directory(world: World) -> None:
+    ledger = _first_sync(world)
+
+    wheel = _WHEEL.rpartition("/")[0]
+    _order(ledger, ("fsync", r"tmp/.*"), ("rename", _WHEEL), ("fsync", wheel))
+    _order(
+        ledger,
+        ("syncfs", r"tmp/[0-9a-f]+"),
+        ("rename", _TREE + r"\.json"),
+        ("fsync", "store/trees"),
+        ("rename", _TREE),
+        ("fsync", "store/trees"),
+    )
+    _order(
+        ledger,
+        ("syncfs", r"tmp/[0-9a-f]+"),
+        ("rename", _GENERATION),
+        ("fsync", rf"{_VOLUME}/\.venvctl/generations"),
+    )
+    _order(ledger, ("rename", rf"{_VOLUME}/\.venvctl/current"), ("fsync", rf"{_VOLUME}/\.venvctl"))
+    for path in (
+        r"pins/[^/]+/alpha/1-3\.11\.json",
+        rf"{_SNAPSHOT}/pylock\.toml",
+        rf"{_SNAPSHOT}/snapshot\.json",
+        r"targets/[0-9a-f]{64}\.json",
+        r"environments/[^/]+/environment\.json",
+        _STATE,
+    ):
+        parent = path.rpartition("/")[0]
+        _order(ledger, ("write", path), ("fsync", path), ("rename", path), ("fsync", parent))
+    history = r"environments/[^/]+/history\.jsonl"
+    _order(ledger, ("write", history), ("fsync", history), ("fsync", r"environments/[^/]+"))
+
+
+def test_what_something_is_made_of_is_on_disk_before_it(world: World) -> None:
+    ledger = _first_sync(world)
+
+    _order(
+        ledger,
+        ("fsync", _WHEEL.rpartition("/")[0]),
+        ("rename", rf"{_SNAPSHOT}/snapshot\.json"),
+        ("fsync", _SNAPSHOT),
+        ("rename", _GENERATION),
+        ("fsync", rf"{_VOLUME}/\.venvctl/generations"),
+        ("rename", rf"{_VOLUME}/lib"),
+        ("fsync", _VOLUME),
+        ("rename", rf"{_VOLUME}/\.venvctl/current"),
+        ("fsync", rf"{_VOLUME}/\.venvctl"),
+        ("rename", _STATE),  # the inputs: from here on there is nothing to do
+        ("fsync", r"environments/[^/]+"),
+    )
+
+
+@pytest.mark.parametrize("verb", ["sync", "update", "rollback", "restore", "repair"])
+def test_nothing_that_has_a_name_is_lost_with_the_power(world: World, verb: str) -> None:
+    world.write_lock(world.wheel("alpha", "1.0"))
+    if verb != "sync":
+        world.sync()
+        world.write_lock(world.wheel("alpha", "2.0"))
+    if verb in {"rollback", "restore", "repair"}:
+        world.sync()
+    if verb == "restore":
+        shutil.rmtree(world.root.path / "environments")
+    if verb == "repair":
+        next(world.environment.volume.glob("lib/*/*/alpha/__init__.py")).write_text("evil = 1\n")
+    name, root, progress = world.name, world.root, world.progress
+    verbs: dict[str, Callable[[], object]] = {
+        "sync": world.sync,
+        "update": world.sync,
+        "rollback": lambda: rollback(name, root, to=1, progress=progress),
+        "restore": lambda: restore(name, root, snapshot=None, progress=progress),
+        "repair": lambda: verify([name], root, repair=True, progress=progress),
+    }
+
+    with watching(root.path) as ledger:
+        verbs[verb]()
+
+    assert ledger.calls
+    assert not ledger.broken
+    assert not ledger.lost()
