@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import queue
@@ -39,8 +40,20 @@ class UnknownError(UsageError):
     """There is no such resource."""
 
 
+class MismatchError(UsageError):
+    """The body is of another resource than the path."""
+
+
 class MethodError(UsageError):
-    """The resource does not know this method."""
+    """The resource does not know this method.
+
+    Args:
+        allowed: the methods that it knows.
+    """
+
+    def __init__(self, message: str, *, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.allowed = allowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,14 +134,21 @@ def _find(request: Request) -> tuple[Route, str]:
             return route, name
         methods.append(route.method)
     if methods:
-        raise MethodError(f"{request.path} takes {', '.join(methods)}, not {request.method}.")
+        raise MethodError(
+            f"{request.path} takes {', '.join(methods)}, not {request.method}.",
+            allowed=tuple(methods),
+        )
     raise UnknownError(
         f"There is no {request.path}.", hint="GET /v1/openapi.json describes what there is."
     )
 
 
 def _failure(command: str, error: VenvctlError) -> Response:
-    return Response.of(envelope.failure(command, error), status=_status(error))
+    response = Response.of(envelope.failure(command, error), status=_status(error))
+    if isinstance(error, MethodError):
+        # RFC 9110, 15.5.6: the server MUST say which there are.
+        return dataclasses.replace(response, headers={"allow": ", ".join(error.allowed)})
+    return response
 
 
 def _status(error: VenvctlError) -> int:
@@ -139,6 +159,8 @@ def _status(error: VenvctlError) -> int:
             return 404
         case MethodError():
             return 405
+        case MismatchError():
+            return 409
         case StoppedError():
             return 503
         case _:
@@ -220,18 +242,19 @@ def _sync(api: Api, request: Request, name: str) -> Response:
     if wish.registration is None:
         _known(api, name)
     elif wish.registration.name != name:
-        raise UsageError(f"The registration is of {wish.registration.name}, not of {name}.")
+        raise MismatchError(f"The registration is of {wish.registration.name}, not of {name}.")
     return _ordered(api, request, name, work.sync_order(api.service, name, wish, request.peer))
 
 
 def _rollback(api: Api, request: Request, name: str) -> Response:
-    body = _body(request)
-    to = work.number(body, "to")
+    to = work.number(_body(request), "to")
     return _ordered(api, request, name, work.rollback_order(api.service, _known(api, name), to))
 
 
 def _restore(api: Api, request: Request, name: str) -> Response:
     snapshot = work.word(_body(request), "snapshot")
+    if not api.service.root.snapshots.of(name):
+        _known(api, name)  # one whose registration was lost can be restored all the same
     return _ordered(api, request, name, work.restore_order(api.service, name, snapshot))
 
 
@@ -295,7 +318,7 @@ def _follow(api: Api, request: Request, name: str) -> Response:
     except ConfigurationError as error:
         raise UsageError(error.message, hint=error.hint) from None
     if project.name != name:
-        raise UsageError(f"The body is of project {project.name}, not of {name}.")
+        raise MismatchError(f"The body is of project {project.name}, not of {name}.")
     api.service.root.registry.follow(project)
     return _done("follow", {"project": name, "followed": True})
 

@@ -221,6 +221,8 @@ def restore_order(service: Service, name: str, snapshot: str | None) -> Order:
 def number(body: Document, key: str) -> int | None:
     """A number of a request, None where it is not said."""
     value = body.fields.get(key)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON knows no other difference
     if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
         raise UsageError(f"{key} in the request is {value!r}, not a generation's number.")
     return value
