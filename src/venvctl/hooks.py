@@ -166,6 +166,8 @@ def uninstall(repository: Repository) -> Removal:
         # Only an empty one: somebody may have put a hook there since.
         with suppress(OSError):
             place.rmdir()
+    if place is not None:
+        notes = []  # they are about what was put there
     return Removal(repository=repository.top, hooks=tuple(taken), notes=tuple(notes))
 
 
