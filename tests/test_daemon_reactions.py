@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from venvctl.daemon.reactions import Reaction, react
+import threading
+from typing import TYPE_CHECKING, cast
+
+from venvctl.daemon.feed import Feed
+from venvctl.daemon.reactions import EngineListener, Reaction, react
 from venvctl.engine.model import Container, Event
+from venvctl.errors import EngineUnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from venvctl.engine.model import Engine
 
 IMAGES = {"shop": {"sha256:new"}, "blog": {"sha256:other"}, "fresh": set[str]()}
 
@@ -61,3 +71,50 @@ def test_what_only_serves_the_files_or_is_a_one_off_or_is_gone_means_nothing() -
     assert react(event("start"), one_off, IMAGES) == []
     assert react(event("start"), None, IMAGES) == []
     assert react(event("die"), container("sha256:old", "shop"), IMAGES) == []
+
+
+class Departing:
+    """An engine that goes away after its first event, and is back when it is asked again."""
+
+    def __init__(self) -> None:
+        self.since: list[float] = []
+        self.done = threading.Event()
+
+    def version(self) -> str:
+        if len(self.since) == 1 and not self.done.is_set():
+            self.done.set()
+            raise EngineUnreachableError("The engine does not answer.")
+        return "1"
+
+    def events(self, *, since: float) -> Iterator[Event]:
+        self.since.append(since)
+        if len(self.since) == 1:
+            yield Event(type="volume", action="destroy", id="shop", attributes={}, time=7.0)
+            raise EngineUnreachableError("The engine ended its events.")
+        threading.Event().wait()  # a quiet engine; the thread ends with the process
+
+
+def test_an_engine_that_returns_is_asked_for_what_was_missed() -> None:
+    engine, feed = Departing(), Feed()
+    heard: list[Reaction] = []
+    returned = threading.Event()
+    listener = EngineListener(
+        cast("Engine", engine),
+        images=lambda names: {name: IMAGES[name] for name in names if name in IMAGES},
+        wanted=heard.append,
+        returned=returned.set,
+        feed=feed,
+    )
+
+    listener.start()
+
+    assert returned.wait(10)
+    assert [each.name for each in heard] == ["shop"]
+    with feed.listening(after=0) as told:
+        messages = [told.next(1), told.next(1)]
+    assert [each.message for each in messages if each] == [
+        "The engine ended its events.",
+        "The engine answers again.",
+    ]
+    assert listener.up
+    listener.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ from venvctl.daemon.server import Server
 from venvctl.daemon.service import Service
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from venvctl.daemon.feed import Feed
     from venvctl.root import Root
 
@@ -40,7 +43,7 @@ def run(root: Root) -> None:
     passed = passed_socket()
     with sole(root.path), listening(passed) as listener:
         service = Service(root, notifier)
-        service.handle_signals()
+        _handle_signals(service)
         group = os.stat(listener.getsockname()).st_gid  # noqa: PTH116 - a socket's own name
         server = Server(listener, Api(service, group=group).answer)
         threading.Thread(target=_log_all, args=(service.feed,), name="log", daemon=True).start()
@@ -55,6 +58,20 @@ def run(root: Root) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+
+def _handle_signals(service: Service) -> None:
+    """SIGTERM and SIGINT end it, SIGHUP reads the registrations again."""
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        service.stop()
+
+    def again(_number: int, _frame: FrameType | None) -> None:
+        service.reload()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGHUP, again)
 
 
 def _log_all(feed: Feed) -> None:

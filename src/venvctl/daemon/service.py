@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import random
-import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +18,11 @@ from venvctl.daemon.queue import Job, Queue
 from venvctl.daemon.reactions import EngineListener, Reaction
 from venvctl.daemon.roster import Roster
 from venvctl.daemon.watcher import Watcher
-from venvctl.daemon.worker import Again, Ended, Followed, Worker
+from venvctl.daemon.worker import Again, Ended, Followed, Worker, WorkProgress
 from venvctl.errors import VenvctlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from types import FrameType
 
     from venvctl.daemon.notify import Notifier
     from venvctl.daemon.orders import Order
@@ -38,37 +36,6 @@ GRACE = 7.0
 _HEARTBEAT = 15.0
 _SPREAD = (0.8, 1.2)
 _log = logging.getLogger("venvctl.daemon")
-
-
-class _WorkerProgress:
-    """Tells the feed of stages, and lets work end between two steps when the daemon stops."""
-
-    def __init__(self, name: str, feed: Feed, stopping: threading.Event) -> None:
-        self._name = name
-        self._feed = feed
-        self._stopping = stopping
-
-    def stage(self, name: str, *, total: int = 0, unit: str = "") -> None:
-        """As `Progress`."""
-        self._give_way()
-        self._feed.tell(
-            "stage",
-            f"{self._name}: {name}",
-            environment=self._name,
-            detail={"stage": name, "total": total, "unit": unit},
-        )
-
-    def advance(self, amount: int) -> None:  # noqa: ARG002 - `Progress` has it
-        """As `Progress`."""
-        self._give_way()
-
-    def warn(self, message: str) -> None:
-        """As `Progress`."""
-        self._feed.tell("warning", f"{self._name}: {message}", environment=self._name)
-
-    def _give_way(self) -> None:
-        if self._stopping.is_set():
-            raise Interrupted
 
 
 class Service:
@@ -136,19 +103,6 @@ class Service:
         """Read all registrations again; may be called from a signal handler."""
         self._reload = True
         self._wake()
-
-    def handle_signals(self) -> None:
-        """SIGTERM and SIGINT end it, SIGHUP reads the registrations again; main thread only."""
-
-        def end(_number: int, _frame: FrameType | None) -> None:
-            self.stop()
-
-        def again(_number: int, _frame: FrameType | None) -> None:
-            self.reload()
-
-        signal.signal(signal.SIGTERM, end)
-        signal.signal(signal.SIGINT, end)
-        signal.signal(signal.SIGHUP, again)
 
     def order(self, name: str, order: Order) -> None:
         """Have something done to an environment, after what runs there now."""
@@ -274,7 +228,7 @@ class Service:
             self._changed.notify()
 
     def _work(self, job: Job) -> Again | Ended:
-        progress = _WorkerProgress(job.name, self.feed, self._stopping)
+        progress = WorkProgress(job.name, self.feed, self._stopping)
         if job.order is not None:
             self.feed.tell("ordered", f"{job.name}: {job.order.command}", environment=job.name)
             job.order.run(progress)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from venvctl import interpreters, lockfiles, plan
+from venvctl.daemon.orders import Interrupted
 from venvctl.daemon.peers import reader
 from venvctl.errors import BusyError, LockError, VenvctlError
 from venvctl.follower import Settling, Verdict
@@ -16,6 +17,7 @@ from venvctl.sync import SyncOptions, sync
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+    from threading import Event
 
     from venvctl.daemon.feed import Feed
     from venvctl.daemon.metrics import Tally
@@ -101,6 +103,43 @@ class _Recording:
         """The content of a file."""
         self.paths[str(path)] = None
         return self._read(path)
+
+
+class WorkProgress:
+    """Tells the feed of stages, and lets work end between two steps when the daemon stops.
+
+    Args:
+        name: the environment's.
+        feed: told of stages and warnings.
+        stopping: set when the daemon stops.
+    """
+
+    def __init__(self, name: str, feed: Feed, stopping: Event) -> None:
+        self._name = name
+        self._feed = feed
+        self._stopping = stopping
+
+    def stage(self, name: str, *, total: int = 0, unit: str = "") -> None:
+        """As `Progress`."""
+        self._give_way()
+        self._feed.tell(
+            "stage",
+            f"{self._name}: {name}",
+            environment=self._name,
+            detail={"stage": name, "total": total, "unit": unit},
+        )
+
+    def advance(self, amount: int) -> None:  # noqa: ARG002 - `Progress` has it
+        """As `Progress`."""
+        self._give_way()
+
+    def warn(self, message: str) -> None:
+        """As `Progress`."""
+        self._feed.tell("warning", f"{self._name}: {message}", environment=self._name)
+
+    def _give_way(self) -> None:
+        if self._stopping.is_set():
+            raise Interrupted
 
 
 class Worker:
