@@ -89,6 +89,8 @@ class LocalIndex:
         self.requests: list[Request] = []
         self._scheme = "https" if context else "http"
         self._files: dict[str, tuple[str, bytes]] = {}
+        self._yanked: dict[str, str] = {}
+        self._statuses: dict[str, tuple[str, str]] = {}
         self._faults: dict[str, Fault] = {}
         self._spoiled: dict[str, int] = {}
         self._guard = threading.Lock()
@@ -145,6 +147,14 @@ class LocalIndex:
         """Delete a file, as an index may."""
         del self._files[file]
 
+    def yank(self, file: str, reason: str = "") -> None:
+        """Say of a file that it is not to be used any more (PEP 592)."""
+        self._yanked[file] = reason
+
+    def set_status(self, name: str, status: str, reason: str = "") -> None:
+        """Give a project a status (PEP 792)."""
+        self._statuses[name] = (status, reason)
+
     def file_url(self, file: str) -> str:
         """Where a file is, or would be."""
         return f"{self._scheme}://{self.host}/files/{quote(file)}"
@@ -197,17 +207,30 @@ class LocalIndex:
                     "url": f"../../files/{quote(file)}",
                     "hashes": {"sha256": digests[file]},
                     "size": len(data),
+                    **({"yanked": self._yanked[file] or True} if file in self._yanked else {}),
                 }
                 for file, data in files.items()
             ]
-            return json.dumps(
-                {"meta": {"api-version": "1.1"}, "name": name, "versions": [], "files": listed}
-            ).encode()
+            page = {"meta": {"api-version": "1.1"}, "name": name, "versions": [], "files": listed}
+            if name in self._statuses:
+                status, reason = self._statuses[name]
+                page["project-status"] = {"status": status, "reason": reason}
+            return json.dumps(page).encode()
         links = "".join(
-            f'<a href="../../files/{quote(file)}#sha256={digests[file]}">{html.escape(file)}</a>\n'
+            f'<a href="../../files/{quote(file)}#sha256={digests[file]}"{self._mark(file)}>'
+            f"{html.escape(file)}</a>\n"
             for file in files
         )
-        return f"<!DOCTYPE html><html><body>\n{links}</body></html>\n".encode()
+        status, reason = (html.escape(text) for text in self._statuses.get(name, ("active", "")))
+        meta = (
+            f'<meta name="pypi:project-status" content="{status}">'
+            f'<meta name="pypi:project-status-reason" content="{reason}">'
+        )
+        head = f"<head>{meta}</head>" if name in self._statuses else ""
+        return f"<!DOCTYPE html><html>{head}<body>\n{links}</body></html>\n".encode()
+
+    def _mark(self, file: str) -> str:
+        return f' data-yanked="{html.escape(self._yanked[file])}"' if file in self._yanked else ""
 
 
 class _Server(ThreadingHTTPServer):

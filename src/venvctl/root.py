@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from venvctl import disk
 from venvctl.environments import Environment
-from venvctl.errors import BusyError, DiskFullError, RootError
+from venvctl.errors import BusyError, DiskFullError, RootError, UsageError
 from venvctl.registration import Registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from venvctl.engine.model import Engine
+    from venvctl.environments import Generation
     from venvctl.pins import PinStore
     from venvctl.probe import Probe
     from venvctl.snapshots import SnapshotStore
@@ -213,6 +214,29 @@ class Root:
     def environment(self, name: str) -> Environment:
         """The environment of that name, whether there or not."""
         return Environment(self.path, name)
+
+    def generation(self, name: str, number: int | None = None) -> Generation:
+        """A generation of an environment, which need not be registered.
+
+        Args:
+            name: the environment's.
+            number: the generation's; None for the current one.
+
+        Raises:
+            UsageError: there is no such environment or generation.
+            IntegrityError: the current one is damaged.
+        """
+        environment = self.environment(name)
+        if not environment.generations_directory.is_dir():
+            self.registry.load(name)
+        if number is not None:
+            return environment.numbered(number)
+        if (current := environment.current()) is None:
+            raise UsageError(
+                f"Environment {name} has no generation yet.",
+                hint=f"`venvctl sync {name}` makes one.",
+            )
+        return current
 
     def environments(self) -> list[Environment]:
         """Every environment that has a directory here, registered or not, by name."""

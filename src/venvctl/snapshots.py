@@ -182,7 +182,8 @@ class SnapshotStore:
         found = ("", "", 0)
         for key in self.keys():
             facts = json.loads((self.path(key) / FACTS).read_bytes())
-            if use := facts["environments"].get(environment):
+            use = facts["environments"].get(environment)
+            if use and use["number"]:
                 found = max(found, (str(use["since"]), key, int(use["number"])))
         return found[1:]
 

@@ -33,6 +33,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAXIMUM_REDIRECTS = 8
 _OK = frozenset({200, 206})
 _UNAUTHORIZED = 401
+_ABSENT = frozenset({404, 410})
 _REQUEST_TIMEOUT = 408
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
@@ -41,6 +42,10 @@ _CONNECT_TIMEOUT = 15.0  # seconds
 
 class FinalFault(Exception):  # noqa: N818 - what befell a request, and no error until all have failed
     """An answer that will not get better by asking again; words that follow a URL."""
+
+
+class AbsentFault(FinalFault):
+    """What was asked for is not there, as the index itself says."""
 
 
 class PassingFault(Exception):  # noqa: N818 - the same
@@ -196,7 +201,7 @@ class Transport:
         response.release_conn()
         if status in {_REQUEST_TIMEOUT, _TOO_MANY_REQUESTS} or status >= _SERVER_ERROR:
             raise PassingFault(words, retry_after=_retry_after(response.headers))
-        raise FinalFault(words)
+        raise (AbsentFault if status in _ABSENT else FinalFault)(words)
 
     def _manager(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
