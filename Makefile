@@ -24,6 +24,7 @@ demo: setup ## run the main job on a real compose project
 	@PYTHON_IMAGE="$$(.ci/base-image demo)"; export PYTHON_IMAGE; .venv/bin/python compose/demo/demo.py
 
 test: setup ## run every test, also those that need the engine
+	@.ci/test-tools
 	@.ci/base-image tests
 	.venv/bin/python -m pytest $(ARGS)
 
