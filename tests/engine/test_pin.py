@@ -435,18 +435,21 @@ def test_what_a_script_imports_from_beside_itself_late_is_of_its_generation(shop
     assert output == f"1.0 {shop.places[0]}/bin/alpha_beside.py\n"
 
 
-def test_a_path_through_the_mount_that_is_added_late_leads_to_the_generation(shop: Shop) -> None:
+@pytest.mark.parametrize(
+    "file", ["alpha/__init__.py", "alpha/late.py", "beta_vendored/vendored.py"]
+)
+def test_a_path_through_the_mount_that_is_added_late_leads_to_the_generation(
+    shop: Shop, file: str
+) -> None:
+    below = f"lib/{shop.library}/site-packages"
+    folder, _, module = file.removesuffix(".py").removesuffix("/__init__").rpartition("/")
     with shop.agent() as agent:
         shop.switch(2)
 
-        added = f"/venv/lib/{shop.library}/site-packages/beta_vendored"
         assert agent.do(
-            f"import sys; sys.path.insert(0, {added!r})\n"
-            "import vendored; value = [vendored.VERSION, vendored.__file__]"
-        ) == [
-            "1.0",
-            f"{shop.places[0]}/lib/{shop.library}/site-packages/beta_vendored/vendored.py",
-        ]
+            f"import importlib, sys; sys.path.insert(0, '/venv/{below}/{folder}'.rstrip('/'))\n"
+            f"late = importlib.import_module({module!r}); value = [late.VERSION, late.__file__]"
+        ) == ["1.0", f"{shop.places[0]}/{below}/{file}"]
 
 
 def test_a_worker_that_gunicorn_starts_after_a_switch_is_of_its_master_s_generation(

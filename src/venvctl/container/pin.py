@@ -1,7 +1,8 @@
 """Keeps a process on the environment generation it started with (written by venvctl).
 
 `!venvctl.pth` and `~venvctl.pth` call `pin` first and last among the path configuration files, in
-each of the passes that `site` makes. Set VENVCTL_PIN=0 for servers that reload in place.
+each of the passes that `site` makes. They import this module once, so a switch in the middle of a
+start changes nothing. Set VENVCTL_PIN=0 for servers that reload in place.
 """
 
 import os
@@ -11,21 +12,21 @@ MOUNT = "@mount@"
 GENERATION = "@generation@"
 
 
-def _pinned(path: str, generation: str) -> str:
+def _pinned(path: str) -> str:
     """The same path in the generation, for a path that leads through what is current now."""
     if path == MOUNT:
-        return generation
+        return GENERATION
     inside = path[len(MOUNT) :]
     if not path.startswith(MOUNT + "/") or inside.startswith("/.venvctl/generations/"):
         return path
-    return generation + inside.removeprefix("/.venvctl/current")
+    return GENERATION + inside.removeprefix("/.venvctl/current")
 
 
-def _pin_path(generation: str) -> None:
+def _pin_path() -> None:
     """Rewrite `sys.path`; what leads to one place twice stays once."""
-    pinned = [_pinned(entry, generation) for entry in sys.path]
+    pinned = [_pinned(entry) for entry in sys.path]
     for entry in sys.path:
-        if _pinned(entry, generation) != entry:
+        if _pinned(entry) != entry:
             sys.path_importer_cache.pop(entry, None)
     sys.path[:] = [
         path
@@ -36,7 +37,7 @@ def _pin_path(generation: str) -> None:
 
 def _lead(path: str) -> object:
     """A path hook: an entry that somebody adds later leads to the generation too."""
-    pinned = _pinned(path, sys._venvctl_generation)  # type: ignore[attr-defined]
+    pinned = _pinned(path)
     for hook in sys.path_hooks if pinned != path else ():
         if hook is not _lead:
             try:
@@ -50,23 +51,20 @@ def pin() -> None:
     """Rewrite every way to the environment so that it leads to one generation; idempotent."""
     if os.environ.get("VENVCTL_PIN") == "0":
         return
-    # A switch between the first and the last file must not mix two generations: the first wins.
-    generation = getattr(sys, "_venvctl_generation", GENERATION)
-    sys._venvctl_generation = generation  # type: ignore[attr-defined]
     if _lead not in sys.path_hooks:
         sys.path_hooks.insert(0, _lead)  # type: ignore[arg-type] # typeshed only has its name
-    _pin_path(generation)
+    _pin_path()
     for name in ("prefix", "exec_prefix", "executable"):
         value = getattr(sys, name)
         if value:
-            setattr(sys, name, _pinned(value, generation))
+            setattr(sys, name, _pinned(value))
     site = sys.modules.get("site")
     prefixes = getattr(site, "PREFIXES", [])
-    prefixes[:] = [_pinned(prefix, generation) for prefix in prefixes]
+    prefixes[:] = [_pinned(prefix) for prefix in prefixes]
     for module in list(sys.modules.values()):
         # namespace packages that another .pth file made hold the path they were found by
         places = getattr(module, "__path__", None)
         if isinstance(places, list):
-            places[:] = [_pinned(place, generation) for place in places]
+            places[:] = [_pinned(place) for place in places]
     if os.environ.get("VIRTUAL_ENV") == MOUNT:
-        os.environ["VIRTUAL_ENV"] = generation
+        os.environ["VIRTUAL_ENV"] = GENERATION
