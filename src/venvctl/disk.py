@@ -209,6 +209,8 @@ def replace_link(path: Path, source: Path) -> None:
 def publish(source: Path, target: Path) -> None:
     """Give something complete its final name; its content is on disk already.
 
+    Where the name is on another file system, a copy gets it there in the same way.
+
     Raises:
         FileExistsError: a directory of that name exists and is not empty.
     """
@@ -216,12 +218,29 @@ def publish(source: Path, target: Path) -> None:
         try:
             source.rename(target)
         except OSError as error:
+            if error.errno == errno.EXDEV:
+                _publish_elsewhere(source, target)
+                return
             if error.errno == errno.ENOTEMPTY:
                 message = os.strerror(errno.EEXIST)
                 raise FileExistsError(errno.EEXIST, message, str(target)) from error
             raise
         _tell("rename", target)
         sync_directory(target.parent)
+
+
+def _publish_elsewhere(source: Path, target: Path) -> None:
+    copy = target.with_name(f".copy.{secrets.token_hex(6)}")
+    try:
+        if source.is_dir():
+            shutil.copytree(source, copy, symlinks=True)
+        else:
+            shutil.copy2(source, copy)
+        sync_filesystem(target.parent)
+        publish(copy, target)
+    finally:
+        remove_tree(copy)
+    remove_tree(source)
 
 
 def remove_file(path: Path) -> None:
@@ -234,8 +253,8 @@ def remove_file(path: Path) -> None:
 def remove_unnamed(directory: Path) -> None:
     """Remove what a crash kept from getting its name; nobody else writes here meanwhile."""
     for entry in os.scandir(directory):
-        if _UNNAMED.fullmatch(entry.name) and not entry.is_dir(follow_symlinks=False):
-            remove_file(directory / entry.name)
+        if _UNNAMED.fullmatch(entry.name):
+            remove_tree(directory / entry.name)
 
 
 def remove_tree(path: Path) -> None:
@@ -251,7 +270,7 @@ def remove_tree(path: Path) -> None:
         os.unlink(name)  # noqa: PTH108 - the same
 
     with translate(path):
-        if path.is_symlink():
+        if path.is_symlink() or path.is_file():
             path.unlink()
         elif path.exists():
             shutil.rmtree(
@@ -264,10 +283,19 @@ def retire_tree(path: Path, root: Path) -> None:
     """Remove a directory so that nobody sees half of it: renamed, then removed."""
     if not path.exists():
         return
-    with temporary_directory(root) as grave, translate(path):
-        path.rename(grave / path.name)
+    with temporary_directory(root) as directory, translate(path):
+        grave = directory / path.name
+        try:
+            path.rename(grave)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            # another file system: it loses its name where it is
+            grave = path.with_name(f".grave.{secrets.token_hex(6)}")
+            path.rename(grave)
         _tell("rename", path)
         sync_directory(path.parent)
+        remove_tree(grave)
 
 
 @contextmanager

@@ -200,6 +200,11 @@ def assemble(
         _make_directories(directory, (*arrangement.directories, *own_directories(blueprint.target)))
         _link(trees, arrangement, directory, progress)
         generated = _generate(trees, blueprint, directory)
+        if directory.stat().st_dev != into.stat().st_dev:
+            progress.warn(
+                f"Every file was copied, because {into} is on another file system than {root}: "
+                "the store and the environments should lie on one."
+            )
         seal = _seal(trees, blueprint, arrangement, generated)
         _write(directory / SEAL, seal, executable=False)
         disk.sync_filesystem(directory)
