@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import time
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from venvctl.progress import Progress
     from venvctl.root import Root
 
-ADVISORIES = "VENVCTL_ADVISORIES"
 _ATTEMPTS = 3
 _LONGEST_WAIT = 10.0  # seconds
 _PARALLEL = 8
@@ -165,7 +163,6 @@ def audit(name: str, root: Root, *, settings: AuditSettings, progress: Progress)
     """
     seal = Seal.load(root.generation(name).path)
     origins = [package.origin for package in seal.packages]
-    source = settings.advisories or os.environ.get(ADVISORIES, "")
     places = Provenance(root.registry.find(name), settings.indexes, progress)
     hosts = {*settings.insecure_hosts, *places.insecure_hosts}
     names = () if settings.offline else (origin.name for origin in origins)
@@ -173,7 +170,7 @@ def audit(name: str, root: Root, *, settings: AuditSettings, progress: Progress)
     transport = Transport(Credentials(named), insecure_hosts=hosts, connections=_PARALLEL)
     try:
         said = _ask(origins, places, transport, settings, progress)
-        found = _examine(source, origins, transport, root, settings) if source else None
+        found = _examine(origins, transport, root, settings) if settings.advisories else None
     finally:
         transport.close()
     return AuditResult(
@@ -292,12 +289,12 @@ def _stored(origin: Origin, root: Root, *, hashes: bool) -> str:
 
 
 def _examine(
-    source: str,
     origins: Sequence[Origin],
     transport: Transport,
     root: Root,
     settings: AuditSettings,
 ) -> advisories.Examination:
+    source = settings.advisories
     versions: Mapping[str, str] = {origin.name: origin.version for origin in origins}
     if "://" not in source:
         return advisories.examine(Path(source), versions)
