@@ -81,6 +81,8 @@ def check_not_replaced(environment: Environment, root: Root) -> None:
     """
     expected = environment.state().volume_inode
     actual = environment.volume.stat().st_ino if environment.volume.is_dir() else 0
+    if not expected and environment.current_or_none() is not None:
+        return  # it is the state that was lost
     if actual and actual == expected:
         return
     holders = root.engine.containers(volume=environment.name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -134,7 +134,8 @@ class Environment:
         path = self.directory / "lock"
         lock = FileLock(path, mode=0o600)
         try:
-            lock.acquire(timeout=wait)
+            with disk.translate(path):
+                lock.acquire(timeout=wait)
         except Timeout:
             holder = self.writer()
             raise BusyError(
@@ -142,8 +143,9 @@ class Environment:
                 hint="Try again when it is done.",
             ) from None
         try:
-            # Not durable on purpose: it is only read while the process that wrote it lives.
-            (self.directory / "writer").write_text(f"{os.getpid()}\n")
+            # Neither durable nor needed: it is only read while the process that wrote it lives.
+            with suppress(OSError):
+                (self.directory / "writer").write_text(f"{os.getpid()}\n")
             yield
         finally:
             (self.directory / "writer").unlink(missing_ok=True)
@@ -242,28 +244,9 @@ class Environment:
         """What the last sync saw; the empty state when there was none, or it can't be read."""
         try:
             document = json.loads((self.directory / "state.json").read_bytes())
-            return State(
-                inputs={str(name): str(value) for name, value in document["inputs"].items()},
-                held={str(key): str(why) for key, why in document["held"].items()},
-                last_number=int(document["last-number"]),
-                volume_inode=int(document["volume-inode"]),
-                pending={str(name): str(when) for name, when in document["pending"].items()},
-                before={str(name): str(when) for name, when in document["before"].items()},
-                reached=tuple(str(name) for name in document["reached"]),
-                good=int(document["good"]),
-                back_to=int(document["back-to"]),
-                back_because=str(document["back-because"]),
-                restarts={
-                    str(name): tuple(float(moment) for moment in moments)
-                    for name, moments in document["restarts"].items()
-                },
-                stopped=tuple(str(name) for name in document["stopped"]),
-                error=str(document["error"]),
-            )
-        except FileNotFoundError:
-            return State()
-        except (ValueError, KeyError, TypeError, AttributeError):
-            # It only saves work: without it the next sync compares everything.
+            return _state(document)
+        except (FileNotFoundError, ValueError, TypeError, AttributeError):
+            # Without it the next sync compares everything, and finds `current` as it is.
             return State()
 
     def save_state(self, state: State) -> None:
@@ -325,3 +308,25 @@ class Environment:
             except (ValueError, KeyError, TypeError):
                 continue
         return events
+
+
+def _state(document: dict[str, Any]) -> State:
+    """Read `State`; a field that an earlier version did not write is as it is at first."""
+    return State(
+        inputs={str(name): str(value) for name, value in document.get("inputs", {}).items()},
+        held={str(key): str(why) for key, why in document.get("held", {}).items()},
+        last_number=int(document.get("last-number", 0)),
+        volume_inode=int(document.get("volume-inode", 0)),
+        pending={str(name): str(when) for name, when in document.get("pending", {}).items()},
+        before={str(name): str(when) for name, when in document.get("before", {}).items()},
+        reached=tuple(str(name) for name in document.get("reached", ())),
+        good=int(document.get("good", 0)),
+        back_to=int(document.get("back-to", 0)),
+        back_because=str(document.get("back-because", "")),
+        restarts={
+            str(name): tuple(float(moment) for moment in moments)
+            for name, moments in document.get("restarts", {}).items()
+        },
+        stopped=tuple(str(name) for name in document.get("stopped", ())),
+        error=str(document.get("error", "")),
+    )

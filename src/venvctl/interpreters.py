@@ -114,7 +114,8 @@ def check_holders(
     for container in root.engine.containers(volume=registration.name):
         if not container.running or rollout.ignores(container):
             continue
-        if container.project == registration.project and container.service in recreated:
+        ours = container.project == registration.project and not container.one_off
+        if ours and container.service in recreated:
             continue
         has = root.probe.ask(container.image, python, name=f"of container {container.name}")
         if has.fingerprint != target.fingerprint:

@@ -148,6 +148,7 @@ def sync(
     )
     look = _look(work)
     if not look.reasons:
+        root.recover()
         return _nothing(work, look)
     if options.dry_run:
         return _preview(work, look)
@@ -172,6 +173,20 @@ def outstanding(registration: Registration, root: Root) -> tuple[str, ...]:
     Raises:
         VenvctlError: what a sync would fail with at once.
     """
+    return _glance(registration, root)[1].reasons
+
+
+def unchanged(registration: Registration, root: Root) -> SyncResult | None:
+    """What a sync would give that has nothing to do; None if it has.
+
+    Raises:
+        VenvctlError: as `outstanding`.
+    """
+    work, look = _glance(registration, root)
+    return None if look.reasons else _nothing(work, look)
+
+
+def _glance(registration: Registration, root: Root) -> tuple[_Work, _Look]:
     work = _Work(
         registration=registration,
         root=root,
@@ -179,7 +194,7 @@ def outstanding(registration: Registration, root: Root) -> tuple[str, ...]:
         options=SyncOptions(),
         watch=Stopwatch(Silent()),
     )
-    return _look(work).reasons
+    return work, _look(work)
 
 
 def _walk(work: _Work, look: _Look) -> SyncResult:
@@ -206,7 +221,7 @@ def _walk(work: _Work, look: _Look) -> SyncResult:
             _try(work, look, generation)
 
     changes = _changes(work, look.current, generation)
-    if generation != look.current or not look.has_volume:
+    if generation != look.current or not look.has_volume or look.state.pending:
         interpreters.check_holders(
             work.registration, work.root, target, recreated=work.options.recreated
         )

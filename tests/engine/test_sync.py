@@ -317,6 +317,38 @@ def test_a_volume_removed_by_hand_is_made_again_and_nothing_is_fetched(
     assert world.python("import alpha; print(alpha.VERSION)") == "1.0"
 
 
+def test_a_lost_state_is_no_lost_volume(world: World, unique: Unique) -> None:
+    world.write_lock(world.wheel("alpha", "1.0"))
+    world.sync()
+    web = world.start(unique("web"))
+    started = world.container(web).started_at
+    (world.environment.directory / "state.json").write_text("{}")
+
+    result = world.sync()
+
+    assert (result.action, result.reasons) == (Action.KEEP, ("it was never synced",))
+    assert world.container(web).started_at == started
+    assert world.sync().action is Action.NOTHING
+
+
+def test_an_interrupted_rollout_is_not_taken_up_in_a_container_of_another_interpreter(
+    world: World, image_313: str, unique: Unique
+) -> None:
+    alpha = world.wheel("alpha", "1.0")
+    world.write_lock(alpha)
+    world.sync()
+    web = world.start(unique("web"), "--label", "com.docker.compose.service=web")
+    started = world.container(web).started_at
+    world.image = image_313
+    # As `venvctl up` leaves it whose compose could not recreate the container.
+    world.sync(SyncOptions(defer_rollout=True, recreated=frozenset({"web"})))
+
+    with pytest.raises(TargetError):
+        world.sync()
+
+    assert world.container(web).started_at == started
+
+
 def test_a_generation_holds_what_uv_installs(world: World, tmp_path: Path) -> None:
     world.write_lock(world.wheel("alpha", "1.0"), world.wheel("beta", "3.0"))
     world.sync()
