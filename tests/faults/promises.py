@@ -162,7 +162,7 @@ def _locks(root: Path) -> Iterator[str]:
     locks = [root / "lock", *root.glob("environments/*/lock"), root / "store/trees/.lock"]
     for path in locks:
         if path.exists():
-            with path.open("r+") as stream:
+            with path.open("rb") as stream:
                 try:
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
