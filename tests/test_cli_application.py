@@ -218,7 +218,7 @@ def loaded_by(*arguments: str, root: str = "/nowhere") -> set[str]:
     }
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["env", "list"], ["up", "--help"]])
+@pytest.mark.parametrize("arguments", [["env", "list"], ["up", "--help"]])
 def test_a_quick_command_imports_no_library_it_does_not_use(
     arguments: list[str], tmp_path: Path
 ) -> None:

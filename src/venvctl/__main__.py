@@ -7,9 +7,15 @@ import sys
 
 def main() -> None:
     """Run the command that the process was started with, and end with its exit code."""
-    from venvctl.cli.application import run  # noqa: PLC0415 - whoever imports this runs nothing
+    from venvctl import gate  # noqa: PLC0415 - whoever imports this runs nothing
 
-    sys.exit(run(sys.argv[1:]))
+    arguments = sys.argv[1:]
+    code = gate.answer(arguments)
+    if code is None:
+        from venvctl.cli.application import run  # noqa: PLC0415 - the gate does without
+
+        code = run(arguments)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -53,16 +53,20 @@ def find_compose() -> tuple[str, ...]:
     Raises:
         ComposeError: there is neither.
     """
-    settings = client_settings()
-    own = (*settings.plugin_directories, settings.directory / "cli-plugins")
-    for directory in (*own, *_SYSTEM_PLUGINS):
-        plugin = directory / "docker-compose"
+    for plugin in plugin_places():
         if os.access(plugin, os.X_OK) and plugin.is_file():
             return (str(plugin),)
     docker = shutil.which("docker")
     if docker is None:
         raise ComposeError("Docker Compose is not installed.", hint=_INSTALL)
     return (docker, "compose")
+
+
+def plugin_places() -> tuple[Path, ...]:
+    """Where the plugin may be, there or not, in the order of the Docker command line."""
+    settings = client_settings()
+    own = (*settings.plugin_directories, settings.directory / "cli-plugins")
+    return tuple(directory / "docker-compose" for directory in (*own, *_SYSTEM_PLUGINS))
 
 
 def load(options: ComposeOptions, cwd: Path) -> ComposeProject:
@@ -132,6 +136,16 @@ def active_services(
     return names & document.table("services").fields.keys()
 
 
+def up_command(options: ComposeOptions, flags: Sequence[str]) -> tuple[str, ...]:
+    """The command that starts all services whose profiles are on.
+
+    Args:
+        options: the user's.
+        flags: further ones of `docker compose up`.
+    """
+    return (*find_compose(), *options.arguments(), "up", "--detach", *flags)
+
+
 def run(
     options: ComposeOptions, arguments: Sequence[str], cwd: Path, *, capture: bool = False
 ) -> ComposeResult:
@@ -160,11 +174,20 @@ def run(
         stderr=(stderr or b"").decode(errors="replace"),
     )
     if process.returncode != 0:
-        words = f": {_words(result.stderr)}" if capture else ""
-        raise ComposeError(
-            f"`docker compose {arguments[0]}` ended with exit code {process.returncode}{words}."
-        )
+        raise failure(arguments[0], process.returncode, _words(result.stderr) if capture else "")
     return result
+
+
+def failure(command: str, code: int, words: str = "") -> ComposeError:
+    """The error of a `docker compose` command that ended with another exit code than 0.
+
+    Args:
+        command: its name, e.g. ``up``.
+        code: its exit code.
+        words: what it complained of, where it did not speak to the terminal itself.
+    """
+    said = f": {words}" if words else ""
+    return ComposeError(f"`docker compose {command}` ended with exit code {code}{said}.")
 
 
 def _start(command: Sequence[str], cwd: Path, *, capture: bool) -> subprocess.Popen[bytes]:

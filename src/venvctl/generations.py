@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import venvctl
-from venvctl import activators, disk, scripts
+from venvctl import activators, disk
 from venvctl.errors import FileConflictError
 
 if TYPE_CHECKING:
@@ -269,6 +269,8 @@ def generated(
         place: the generation's own path there.
         target: the interpreter.
     """
+    from venvctl import scripts  # noqa: PLC0415 - who only looks at generations does without
+
     site_packages = f"lib/{target.library}/site-packages"
     contents: dict[str, tuple[bytes, bool]] = {}
     for tree in trees:

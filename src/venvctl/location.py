@@ -72,6 +72,35 @@ def locate(options: ComposeOptions, cwd: Path, command: Sequence[str]) -> Locati
     return Location(files=files, directory=_absolute(cwd, chosen) if chosen else files[0].parent)
 
 
+def searched(options: ComposeOptions, cwd: Path) -> tuple[Path, ...]:
+    """The paths that decide which files a project has where none are named, there or not.
+
+    They end with the directory in which a file is found.
+    """
+    start = _start(options, cwd)
+    looked: list[Path] = []
+    for directory in (start, *start.parents):
+        looked += (directory / name for name in (*_NAMES, *_OVERRIDES))
+        if _first(directory, _NAMES):
+            break
+    return tuple(looked)
+
+
+def env_files(options: ComposeOptions, cwd: Path, files: Iterable[Path]) -> tuple[Path, ...]:
+    """The files that compose reads variables from, there or not.
+
+    Args:
+        options: as the user gave them.
+        cwd: the directory that they were given in.
+        files: the compose files.
+    """
+    named = options.env_files or _listed(os.environ.get("COMPOSE_ENV_FILES", ""))
+    if named:
+        return tuple(_absolute(cwd, name) for name in named)
+    folders = [cwd, _start(options, cwd), *(file.parent for file in files)]
+    return tuple(folder / ".env" for folder in dict.fromkeys(folders))
+
+
 def _start(options: ComposeOptions, cwd: Path) -> Path:
     return _absolute(cwd, options.project_directory or ".")
 

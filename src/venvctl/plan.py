@@ -104,6 +104,15 @@ def image_ids(before: Mapping[str, str]) -> set[str]:
     return {image for name, image in before.items() if name.startswith(_IMAGE)}
 
 
+def service_images(before: Mapping[str, str]) -> dict[str, str]:
+    """The ID of each service's image, as the last sync saw it."""
+    return {
+        name.removeprefix(_IMAGE): image
+        for name, image in before.items()
+        if name.startswith(_IMAGE)
+    }
+
+
 def reasons(
     before: Mapping[str, str],
     now: Mapping[str, str],

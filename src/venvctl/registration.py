@@ -92,6 +92,10 @@ class Registration:
             "directory": str(self.directory),
         }
 
+    def to_bytes(self) -> bytes:
+        """What the registry's file has."""
+        return json.dumps(self.to_dict(), indent=1).encode()
+
     @classmethod
     def from_dict(cls, value: object, *, source: str) -> Registration:
         """Read the JSON form; `ConfigurationError` where a field of `source` is wrong."""
@@ -165,7 +169,7 @@ class Registry:
             )
         path = self._path(registration.name)
         disk.make_directory(path.parent)
-        disk.write_file(path, json.dumps(registration.to_dict(), indent=1).encode())
+        disk.write_file(path, registration.to_bytes())
 
     def follow(self, project: ComposeProject) -> None:
         """Remember a project, so that its lockfiles are followed."""

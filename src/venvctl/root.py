@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from venvctl import disk
+from venvctl import disk, rootpath
 from venvctl.environments import Environment
 from venvctl.errors import BusyError, DiskFullError, RootError, UsageError
 from venvctl.registration import Registry
@@ -40,18 +40,7 @@ def locate() -> Path:
     Raises:
         RootError: the variable names no absolute path.
     """
-    for variable in ("VENVCTL_ROOT", "STATE_DIRECTORY"):
-        # systemd separates several state directories by colons; the first is ours
-        text = os.environ.get(variable, "").partition(":")[0]
-        if text:
-            if not text.startswith("/"):
-                raise RootError(f"{variable} is {text!r}, which is no absolute path.")
-            return Path(text)
-    if os.geteuid() == 0:
-        return Path("/var/lib/venvctl")
-    from platformdirs import user_data_path  # noqa: PLC0415 - only who needs it pays for it
-
-    return user_data_path("venvctl", appauthor=False)
+    return Path(rootpath.locate())
 
 
 class Root:

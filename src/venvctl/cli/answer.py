@@ -7,7 +7,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from venvctl.errors import VenvctlError
+    from venvctl.evidence import Basis
+    from venvctl.sync import SyncResult
 
 
 class Tone(StrEnum):
@@ -67,8 +71,23 @@ class Answer:
         lines: what a person is shown.
         errors: what went wrong with parts of the work, while `data` tells of the rest; the first
             one gives the exit code.
+        again: what the gate may say the next time, if then there is nothing to do.
     """
 
     data: object
     lines: tuple[Line | Table, ...] = ()
     errors: tuple[VenvctlError, ...] = ()
+    again: Again | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """The same question asked again.
+
+    Attributes:
+        basis: what the answer rests on.
+        describe: the answer, from what there is to say of each environment.
+    """
+
+    basis: Basis
+    describe: Callable[[tuple[SyncResult, ...]], Answer]

@@ -22,6 +22,9 @@ from venvctl.errors import ExitCode, UsageError, VenvctlError
 if TYPE_CHECKING:
     from types import FrameType
 
+    from venvctl.cli.answer import Again
+    from venvctl.sync import SyncResult
+
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 TRACEBACK = "VENVCTL_TRACEBACK"
@@ -142,7 +145,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         command = get_command(app)
         answer = command.main(before, prog_name="venvctl", standalone_mode=False, obj=tuple(flags))
-        return _show(answer, name=name, as_json=as_json)
+        return _show(answer, arguments, name=name, as_json=as_json)
     except (KeyboardInterrupt, _Terminated) as end:
         if isinstance(answer, Iterator):
             # Being told to end is how following ends.
@@ -181,18 +184,30 @@ def command_name(arguments: Sequence[str]) -> str:
     return " ".join(words[: 2 if words and words[0] in GROUPS else 1])
 
 
-def _show(answer: object, *, name: str, as_json: bool) -> int:
+def _show(answer: object, arguments: Sequence[str], *, name: str, as_json: bool) -> int:
     """Print one answer, or each of many as it comes."""
     if isinstance(answer, int):
         # typer's own: 0 after --help and --version, 130 after an interrupt
         return answer
     if isinstance(answer, Answer):
         render.show(answer, command=name, as_json=as_json)
+        if answer.again and not answer.errors:
+            _keep(answer.again, arguments, name=name, as_json=as_json)
         return answer.errors[0].exit_code if answer.errors else ExitCode.DONE
     if isinstance(answer, Iterator):
         for one in answer:
             render.show(one, command=name, as_json=as_json)
     return ExitCode.DONE
+
+
+def _keep(again: Again, arguments: Sequence[str], *, name: str, as_json: bool) -> None:
+    """Let the gate answer the next time, as long as there is nothing to do."""
+    from venvctl import evidence  # noqa: PLC0415 - most commands leave none
+
+    def output(results: tuple[SyncResult, ...]) -> str:
+        return render.text(again.describe(results), command=name, as_json=as_json)
+
+    evidence.keep(again.basis, arguments, output)
 
 
 def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

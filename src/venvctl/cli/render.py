@@ -46,15 +46,26 @@ def show(answer: Answer, *, command: str, as_json: bool) -> None:
         as_json: one JSON object in one line, instead of text.
     """
     if as_json:
-        envelope = success(command, answer.data)
-        if answer.errors:
-            # A part of the work was done: there is an error, and data all the same.
-            envelope |= failure(command, answer.errors[0])
-        _write(sys.stdout, json.dumps(envelope))
+        _write(sys.stdout, _object(answer, command))
         return
     _show_parts(answer.lines)
     for error in answer.errors:
         show_error(error, command=command, as_json=False)
+
+
+def text(answer: Answer, *, command: str, as_json: bool) -> str:
+    """What `show` prints of an answer of plain lines without errors, wherever it is shown."""
+    if as_json:
+        return f"{_object(answer, command)}\n"
+    return "".join(f"{_line_text(part)}\n" for part in answer.lines if isinstance(part, Line))
+
+
+def _object(answer: Answer, command: str) -> str:
+    envelope = success(command, answer.data)
+    if answer.errors:
+        # A part of the work was done: there is an error, and data all the same.
+        envelope |= failure(command, answer.errors[0])
+    return json.dumps(envelope)
 
 
 def show_error(error: VenvctlError, *, command: str, as_json: bool) -> None:

@@ -1,13 +1,15 @@
 """`venvctl sync`: bring environments to what their locks say, without starting anything."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from venvctl import evidence
 from venvctl.cli import options
-from venvctl.cli.answer import Answer, Failure, Line, Tone
+from venvctl.cli.answer import Again, Answer, Failure, Line, Tone
 from venvctl.cli.display import display
 from venvctl.cli.naming import find_project, name_of
 from venvctl.cli.sentences import describe_sync
@@ -56,7 +58,9 @@ def sync_command(
     """
     root, cwd = options.open_root(), options.current_directory()
     compose = options.compose_options(files, project_name, profiles, env_files, project_directory)
-    chosen = choose(names or [], root, compose, cwd)
+    before = evidence.survey(compose, cwd)
+    project = find_project(compose, cwd)
+    chosen = choose(names or [], root, project, compose, cwd)
     how = SyncOptions(force=force, dry_run=dry_run, offline=offline, restart=not no_restart)
     results, failures, errors = [], [], []
     with display(as_json=json) as progress:
@@ -70,25 +74,53 @@ def sync_command(
                     raise
                 errors.append(error)
                 failures.append(Failure.of(registration.name, error))
+    answer = describe(tuple(results), tuple(failures), tuple(errors))
+    if dry_run or force:
+        return answer
+    basis = evidence.Basis(
+        root=root,
+        options=compose,
+        cwd=cwd,
+        before=before,
+        registrations=tuple(chosen),
+        project=project,
+    )
+    return dataclasses.replace(answer, again=Again(basis=basis, describe=describe))
+
+
+def describe(
+    results: tuple[SyncResult, ...],
+    failures: tuple[Failure, ...] = (),
+    errors: tuple[VenvctlError, ...] = (),
+) -> Answer:
+    """What happened to each environment."""
     lines = [line for result in results for line in describe_sync(result)]
     lines += [Line(f"{failure.environment}: failed", Tone.BAD) for failure in failures]
     return Answer(
-        data=SyncAnswer(environments=tuple(results), failures=tuple(failures)),
-        lines=tuple(lines),
-        errors=tuple(errors),
+        data=SyncAnswer(environments=results, failures=failures), lines=tuple(lines), errors=errors
     )
 
 
 def choose(
-    names: list[str], root: Root, compose_options: ComposeOptions, cwd: Path
+    names: list[str],
+    root: Root,
+    project: ComposeProject | None,
+    compose_options: ComposeOptions,
+    cwd: Path,
 ) -> list[Registration]:
     """The environments that a command line means, as their owners ask for them now.
+
+    Args:
+        names: as they were typed.
+        root: where environments are registered.
+        project: the one that the command is given in.
+        compose_options: what it was found with.
+        cwd: where.
 
     Raises:
         UsageError: a name is unknown, or there is no environment at all.
         ConfigurationError: the project here can't be used.
     """
-    project = find_project(compose_options, cwd)
     mine = _of_project(project, names, root, compose_options, cwd) if project else {}
     if not names:
         found = list(mine.values()) if project else _registered(root)

@@ -1,13 +1,15 @@
 """`venvctl up`: sync what changed, then `docker compose up`; and follow the lockfiles."""
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from venvctl import compose, evidence
 from venvctl.cli import options
-from venvctl.cli.answer import Answer, Failure, Line, Tone
+from venvctl.cli.answer import Again, Answer, Failure, Line, Tone
 from venvctl.cli.display import display
 from venvctl.cli.sentences import describe_sync, duration
 from venvctl.errors import UsageError
@@ -17,6 +19,9 @@ from venvctl.up import UpRequest, UpResult, up
 
 if TYPE_CHECKING:
     from venvctl.follower import Followed
+
+# Flags of compose with which images are had anew each time.
+_ASKING = frozenset({"--build", "--pull"})
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -83,8 +88,28 @@ def up_command(
 
 
 def _up(request: UpRequest, root: Root, *, as_json: bool) -> Answer:
+    before = evidence.survey(request.options, request.cwd)
     with display(as_json=as_json) as terminal:
-        return describe(up(request, root, terminal))
+        result = up(request, root, terminal)
+    answer = describe(result)
+    asks = any(flag.partition("=")[0] in _ASKING for flag in request.flags)
+    if asks or request.services or not result.environments:
+        return answer
+    basis = evidence.Basis(
+        root=root,
+        options=request.options,
+        cwd=request.cwd,
+        before=before,
+        registrations=tuple(root.registry.load(each.environment) for each in result.environments),
+        project=next(each for each in root.registry.projects() if each.name == result.project),
+        then=compose.up_command(request.options, request.flags),
+        spoken=not as_json,
+    )
+
+    def again(environments: tuple[SyncResult, ...]) -> Answer:
+        return describe(dataclasses.replace(result, environments=environments))
+
+    return dataclasses.replace(answer, again=Again(basis=basis, describe=again))
 
 
 def describe(result: UpResult) -> Answer:

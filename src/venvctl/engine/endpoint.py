@@ -62,15 +62,33 @@ def endpoint() -> str:
     context = os.environ.get("DOCKER_CONTEXT", "") or settings.context
     if context in {"", "default"}:
         return DEFAULT_ENDPOINT
-    # The command line names a context's folder after the SHA-256 of the context's name.
-    folder = hashlib.sha256(context.encode()).hexdigest()
-    path = settings.directory / "contexts" / "meta" / folder / "meta.json"
+    path = _context_path(settings, context)
     hint = "Run `docker context use default` to use this host's engine."
     if not path.exists():
         raise EngineError(f"The Docker context {context!r} does not exist: no {path}.", hint=hint)
     endpoints = _read_json(path).get("Endpoints") or {}
     host = str((endpoints.get("docker") or {}).get("Host") or DEFAULT_ENDPOINT)
     return _require_socket(host, f"the Docker context {context!r}", hint)
+
+
+def settings_files() -> tuple[Path, ...]:
+    """The files that `endpoint` and `client_settings` look at, there or not.
+
+    Raises:
+        EngineError: as `client_settings`.
+    """
+    settings = client_settings()
+    context = os.environ.get("DOCKER_CONTEXT", "") or settings.context
+    files = [settings.directory / "config.json"]
+    if context not in {"", "default"}:
+        files.append(_context_path(settings, context))
+    return tuple(files)
+
+
+def _context_path(settings: ClientSettings, context: str) -> Path:
+    # The command line names a context's folder after the SHA-256 of the context's name.
+    folder = hashlib.sha256(context.encode()).hexdigest()
+    return settings.directory / "contexts" / "meta" / folder / "meta.json"
 
 
 def _require_socket(host: str, place: str, hint: str) -> str:
