@@ -286,11 +286,12 @@ class Environment:
     def history(self) -> list[Event]:
         """Everything that happened to it, oldest first; torn lines are left out."""
         try:
-            lines = (self.directory / "history.jsonl").read_text("utf-8").splitlines()
+            # A damaged line is left out like a torn one: it must not hide all the others.
+            text = (self.directory / "history.jsonl").read_text("utf-8", errors="replace")
         except FileNotFoundError:
             return []
         events = []
-        for line in lines:
+        for line in text.splitlines():
             try:
                 document = json.loads(line)
                 events.append(
