@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from venvctl.store import Store
 
 _POLL = 0.05  # seconds between two attempts at the lock
-# The directories in which single files and links are replaced.
+# The directories in which something gets its name by a rename from beside it.
 _WRITTEN = (
-    *("projects", "targets", "pins/*/*", "snapshots/*", "store/builds"),
-    *("environments/*", "environments/*/volume", "environments/*/volume/.venvctl"),
+    *("projects", "targets", "pins/*/*", "snapshots/*"),
+    *("store/builds", "store/quarantine", "store/trees", "store/wheels/*/*"),
+    *("environments", "environments/*", "environments/*/volume"),
+    *("environments/*/volume/.venvctl", "environments/*/volume/.venvctl/generations"),
 )
 
 
@@ -141,6 +143,16 @@ class Root:
             with suppress(DiskFullError):  # a collection is what helps then
                 stack.enter_context(disk.temporary_directory(self.path))
             yield
+
+    def recover(self) -> None:
+        """Remove what a crash left behind, where nobody is at work; quick where there is nothing.
+
+        For whoever has nothing to do here: `working` and `alone` do it by themselves.
+        """
+        if any((self.path / "tmp").glob("*")):
+            # It is theirs who are at work, or it can't be removed now.
+            with suppress(BusyError, RootError), self.alone():
+                pass
 
     def _open_lock(self) -> int:
         # flock and not filelock: it can be shared, and a crashed holder's is free at once
