@@ -10,19 +10,19 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from venvctl import changeover, interpreters, lockfiles, plan, volumes
+from venvctl import changeover, interpreters, plan, survey, volumes
 from venvctl.environments import Event
 from venvctl.errors import RolloutFailedError, RolloutStuckError, VenvctlError
 from venvctl.origin import Origin
 from venvctl.plan import Action
 from venvctl.progress import Silent
 from venvctl.stopwatch import Stopwatch
+from venvctl.survey import Look, SyncOptions, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping
 
-    from venvctl.environments import Environment, Generation, State
+    from venvctl.environments import Generation
     from venvctl.lockfiles import Lock
     from venvctl.progress import Progress
     from venvctl.registration import Registration
@@ -32,32 +32,7 @@ if TYPE_CHECKING:
     from venvctl.snapshots import Snapshot
     from venvctl.target import Target
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncOptions:
-    """How a sync is to go about it.
-
-    Attributes:
-        force: sync although nothing changed, and to a key that is held.
-        dry_run: decide, and do nothing.
-        offline: use the store and the pin records alone.
-        restart: roll out; otherwise the holders stay on what they run.
-        recreated: services that compose is about to recreate, whose containers may therefore run
-            another interpreter still.
-        defer_rollout: leave the rollout to the caller, who calls `changeover.finish` (`venvctl up`
-            first has compose recreate what it wants to).
-        wait: seconds to wait for another writer.
-        read_bytes: what reads the lock's files. The daemon reads another user's only as that user.
-    """
-
-    force: bool = False
-    dry_run: bool = False
-    offline: bool = False
-    restart: bool = True
-    recreated: frozenset[str] = frozenset()
-    defer_rollout: bool = False
-    wait: float = 0.0
-    read_bytes: Callable[[Path], bytes] = lockfiles.read_file
+__all__ = ["SyncOptions", "SyncResult", "outstanding", "sync", "unchanged"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,33 +72,6 @@ class SyncResult:
     dry_run: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Work:
-    """One sync under way: what it works on."""
-
-    registration: Registration
-    root: Root
-    environment: Environment
-    options: SyncOptions
-    watch: Stopwatch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Look:
-    """What is, before anything is done."""
-
-    state: State
-    images: Mapping[str, str]
-    reasons: tuple[str, ...]
-    current: Generation | None
-    has_volume: bool
-
-    @property
-    def number(self) -> int:
-        """The current generation's number, 0 if there is none."""
-        return self.current.number if self.current else 0
-
-
 def sync(
     registration: Registration, root: Root, options: SyncOptions, progress: Progress
 ) -> SyncResult:
@@ -139,14 +87,14 @@ def sync(
         VenvctlError: any of them. One raised before the switch has changed nothing that a
             container sees; `RolloutStuckError` comes after it.
     """
-    work = _Work(
+    work = Work(
         registration=registration,
         root=root,
         environment=root.environment(registration.name),
         options=options,
         watch=Stopwatch(progress),
     )
-    look = _look(work)
+    look = survey.look(work)
     if not look.reasons:
         root.recover()
         return _nothing(work, look)
@@ -155,7 +103,7 @@ def sync(
     with root.working():
         root.registry.claim(registration)
         with work.environment.writing(wait=options.wait):
-            look = _look(work)  # another writer may have done it while this one waited
+            look = survey.look(work)  # another writer may have done it while this one waited
             if not look.reasons:
                 return _nothing(work, look)
             try:
@@ -186,28 +134,28 @@ def unchanged(registration: Registration, root: Root) -> SyncResult | None:
     return None if look.reasons else _nothing(work, look)
 
 
-def _glance(registration: Registration, root: Root) -> tuple[_Work, _Look]:
-    work = _Work(
+def _glance(registration: Registration, root: Root) -> tuple[Work, Look]:
+    work = Work(
         registration=registration,
         root=root,
         environment=root.environment(registration.name),
         options=SyncOptions(),
         watch=Stopwatch(Silent()),
     )
-    return work, _look(work)
+    return work, survey.look(work)
 
 
-def _walk(work: _Work, look: _Look) -> SyncResult:
+def _walk(work: Work, look: Look) -> SyncResult:
     """The road itself."""
     watch = work.watch
     with watch("lock"):
-        lock = _read_lock(work)
+        lock = survey.read_lock(work)
     with watch("target"):
         target = interpreters.agreed(work.registration, work.root, look.images)
     with watch("selection"):
-        selection = _select(work, lock, target)
-    wanted = _key(work, selection, target)
-    decision = _decide(work, look, wanted)
+        selection = survey.select(work, lock, target)
+    wanted = survey.key(work, selection, target)
+    decision = survey.decide(work, look, wanted)
     fetched = built = 0
     generation = _present(work, look, decision.action, wanted)
     if generation is None:
@@ -256,108 +204,7 @@ def _walk(work: _Work, look: _Look) -> SyncResult:
     return dataclasses.replace(result, steps=steps, seconds=dict(watch.seconds))
 
 
-def _look(work: _Work) -> _Look:
-    """Compare everything that decides with what the last sync saw."""
-    environment, engine = work.environment, work.root.engine
-    state = environment.state()
-    conditions = []
-    current = environment.current_or_none()
-    has_volume = volumes.check(environment, engine.volume(environment.name))
-    changeover.check_not_replaced(environment, work.root)
-    if state.inputs and current is None:
-        conditions.append("its current generation is missing")
-    if state.inputs and not has_volume:
-        conditions.append(f"the volume {environment.name} is missing")
-    if (state.pending or state.stopped or state.back_to) and work.options.restart:
-        conditions.append("its last rollout was interrupted")
-    if work.options.force:
-        conditions.append("--force asks for it")
-    images = interpreters.images(work.registration, work.root)
-    lock = str(work.registration.specification.lock)
-    paths = plan.lock_paths(state.inputs)
-    digests = lockfiles.digests(paths if lock in paths else [lock], work.options.read_bytes)
-    now = _inputs(work, digests, images)
-    return _Look(
-        state=state,
-        images=images,
-        reasons=plan.reasons(state.inputs, now, conditions=conditions),
-        current=current,
-        has_volume=has_volume,
-    )
-
-
-def _inputs(work: _Work, digests: Mapping[str, str], images: Mapping[str, str]) -> dict[str, str]:
-    registration = work.registration
-    return plan.inputs(
-        registration.specification, mount=registration.mount, locks=digests, images=images
-    )
-
-
-def _read_lock(work: _Work) -> Lock:
-    specification = work.registration.specification
-    work.watch.stage("reading the lock")
-    lock = lockfiles.read(
-        specification.lock,
-        options=lockfiles.LockOptions(
-            format=specification.format,
-            extras=specification.extras,
-            groups=specification.groups,
-            package=specification.package,
-            project=work.registration.directory,
-        ),
-        read_bytes=work.options.read_bytes,
-    )
-    for warning in lock.warnings:
-        work.watch.warn(warning)
-    return lock
-
-
-def _select(work: _Work, lock: Lock, target: Target) -> Selection:
-    from venvctl import pins, selection  # noqa: PLC0415 - a sync with nothing to do does without
-
-    work.watch.stage("selecting")
-    store = work.root.store
-
-    def stored(sha256: str) -> str:
-        path = store.wheel(sha256)
-        return path.name if path else ""
-
-    pylock = pins.resolve(
-        lock,
-        target,
-        work.root.pins,
-        offline=work.options.offline,
-        refresh=work.options.force and not work.options.offline,
-        stored=stored,
-    )
-    return selection.select(
-        pylock,
-        target,
-        extras=lock.extras,
-        groups=lock.groups,
-        builds=work.registration.specification.builds == "allow",
-        insecure_hosts=lock.insecure_hosts,
-    )
-
-
-def _key(work: _Work, selection: Selection, target: Target) -> str:
-    registration = work.registration
-    return plan.key(
-        selection, target, mount=registration.mount, specification=registration.specification
-    )
-
-
-def _decide(work: _Work, look: _Look, wanted: str) -> plan.Decision:
-    return plan.decide(
-        wanted,
-        current=look.current.key if look.current else "",
-        present=[generation.key for generation in work.environment.generations()],
-        held=look.state.held,
-        force=work.options.force,
-    )
-
-
-def _present(work: _Work, look: _Look, action: Action, wanted: str) -> Generation | None:
+def _present(work: Work, look: Look, action: Action, wanted: str) -> Generation | None:
     """The generation to end on, where it is there already; None where it has to be made."""
     if action in {Action.HOLD, Action.KEEP}:
         return look.current
@@ -365,7 +212,7 @@ def _present(work: _Work, look: _Look, action: Action, wanted: str) -> Generatio
 
 
 def _snapshot(
-    work: _Work, look: _Look, lock: Lock, target: Target, selection: Selection, key: str
+    work: Work, look: Look, lock: Lock, target: Target, selection: Selection, key: str
 ) -> tuple[Snapshot, int, int]:
     """Have every file in the store, and write down what was chosen."""
     from venvctl.acquisition import acquire  # noqa: PLC0415 - a sync with nothing to do does without
@@ -402,7 +249,7 @@ def _snapshot(
     return snapshot, acquired.fetched, acquired.built
 
 
-def _warn_of_conflicts(work: _Work, snapshot: Snapshot) -> None:
+def _warn_of_conflicts(work: Work, snapshot: Snapshot) -> None:
     from venvctl import dependencies, trees  # noqa: PLC0415 - only who makes a generation
 
     bytecode = snapshot.bytecode == "ahead"
@@ -415,14 +262,14 @@ def _warn_of_conflicts(work: _Work, snapshot: Snapshot) -> None:
         work.watch.warn(sentence)
 
 
-def _try(work: _Work, look: _Look, generation: Generation) -> None:
+def _try(work: Work, look: Look, generation: Generation) -> None:
     from venvctl import smoke  # noqa: PLC0415 - a sync with nothing to do does without
 
     snapshots = work.root.snapshots
     smoke.check(
         generation,
         snapshots.load(generation.key),
-        _files(work, look.current),
+        survey.files(work, look.current),
         work.environment,
         work.root,
         smoke=work.registration.specification.smoke,
@@ -430,34 +277,26 @@ def _try(work: _Work, look: _Look, generation: Generation) -> None:
     )
 
 
-def _files(work: _Work, generation: Generation | None) -> Sequence[Origin]:
-    """The packages of a generation, as far as they can still be told."""
-    snapshots = work.root.snapshots
-    if generation is None or generation.key not in snapshots:
-        return ()
-    return snapshots.load(generation.key).files
-
-
-def _changes(work: _Work, before: Generation | None, after: Generation) -> tuple[str, ...]:
+def _changes(work: Work, before: Generation | None, after: Generation) -> tuple[str, ...]:
     if before == after:
         return ()
-    return plan.differences(_files(work, before), _files(work, after))
+    return plan.differences(survey.files(work, before), survey.files(work, after))
 
 
-def _remember(work: _Work, look: _Look, lock: Lock, *, hold: bool) -> None:
+def _remember(work: Work, look: Look, lock: Lock, *, hold: bool) -> None:
     """Write down what was seen: the next sync compares with it."""
     state = work.environment.state()
     work.environment.save_state(
         dataclasses.replace(
             state,
-            inputs=_inputs(work, lock.digests, look.images),
+            inputs=survey.inputs(work, lock.digests, look.images),
             held=state.held if hold else {},
             error="",
         )
     )
 
 
-def _record(work: _Work, result: SyncResult) -> None:
+def _record(work: Work, result: SyncResult) -> None:
     """One line of history for each sync that looked at anything."""
     work.environment.record(
         Event(
@@ -473,7 +312,7 @@ def _record(work: _Work, result: SyncResult) -> None:
     )
 
 
-def _note_failure(work: _Work, look: _Look, error: VenvctlError) -> None:
+def _note_failure(work: Work, look: Look, error: VenvctlError) -> None:
     """Keep why it failed for `status` and `history`; the disk may be what failed."""
     environment = work.environment
     try:
@@ -491,7 +330,7 @@ def _note_failure(work: _Work, look: _Look, error: VenvctlError) -> None:
         return  # the first error is the one to tell
 
 
-def _nothing(work: _Work, look: _Look) -> SyncResult:
+def _nothing(work: Work, look: Look) -> SyncResult:
     return SyncResult(
         environment=work.environment.name,
         action=Action.NOTHING,
@@ -501,18 +340,18 @@ def _nothing(work: _Work, look: _Look) -> SyncResult:
     )
 
 
-def _preview(work: _Work, look: _Look) -> SyncResult:
+def _preview(work: Work, look: Look) -> SyncResult:
     """What a sync would do, as far as it can be told without doing it."""
-    lock = _read_lock(work)
+    lock = survey.read_lock(work)
     target = interpreters.agreed(work.registration, work.root, look.images)
-    selection = _select(work, lock, target)
-    wanted = _key(work, selection, target)
-    decision = _decide(work, look, wanted)
+    selection = survey.select(work, lock, target)
+    wanted = survey.key(work, selection, target)
+    decision = survey.decide(work, look, wanted)
     changes: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     if decision.action in {Action.BUILD, Action.REUSE}:
         changes = plan.differences(
-            _files(work, look.current), [_as_origin(file) for file in selection.files]
+            survey.files(work, look.current), [_as_origin(file) for file in selection.files]
         )
         fetchable = [file for file in selection.files if file.kind != "vcs"]
         missing = tuple(file.file for file in work.root.store.missing(fetchable))

@@ -1,0 +1,189 @@
+"""What is, and what the lock means: the half of a sync that changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from venvctl import changeover, interpreters, lockfiles, plan, volumes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from venvctl.environments import Environment, Generation, State
+    from venvctl.lockfiles import Lock
+    from venvctl.origin import Origin
+    from venvctl.registration import Registration
+    from venvctl.root import Root
+    from venvctl.selection import Selection
+    from venvctl.stopwatch import Stopwatch
+    from venvctl.target import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOptions:
+    """How a sync is to go about it.
+
+    Attributes:
+        force: sync although nothing changed, and to a key that is held.
+        dry_run: decide, and do nothing.
+        offline: use the store and the pin records alone.
+        restart: roll out; otherwise the holders stay on what they run.
+        recreated: services that compose is about to recreate, whose containers may therefore run
+            another interpreter still.
+        defer_rollout: leave the rollout to the caller, who calls `changeover.finish` (`venvctl up`
+            first has compose recreate what it wants to).
+        wait: seconds to wait for another writer.
+        read_bytes: what reads the lock's files. The daemon reads another user's only as that user.
+    """
+
+    force: bool = False
+    dry_run: bool = False
+    offline: bool = False
+    restart: bool = True
+    recreated: frozenset[str] = frozenset()
+    defer_rollout: bool = False
+    wait: float = 0.0
+    read_bytes: Callable[[Path], bytes] = lockfiles.read_file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One sync under way: what it works on."""
+
+    registration: Registration
+    root: Root
+    environment: Environment
+    options: SyncOptions
+    watch: Stopwatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What is, before anything is done."""
+
+    state: State
+    images: Mapping[str, str]
+    reasons: tuple[str, ...]
+    current: Generation | None
+    has_volume: bool
+
+    @property
+    def number(self) -> int:
+        """The current generation's number, 0 if there is none."""
+        return self.current.number if self.current else 0
+
+
+def look(work: Work) -> Look:
+    """Compare everything that decides with what the last sync saw."""
+    environment, engine = work.environment, work.root.engine
+    state = environment.state()
+    conditions = []
+    current = environment.current_or_none()
+    has_volume = volumes.check(environment, engine.volume(environment.name))
+    changeover.check_not_replaced(environment, work.root)
+    if state.inputs and current is None:
+        conditions.append("its current generation is missing")
+    if state.inputs and not has_volume:
+        conditions.append(f"the volume {environment.name} is missing")
+    if (state.pending or state.stopped or state.back_to) and work.options.restart:
+        conditions.append("its last rollout was interrupted")
+    if work.options.force:
+        conditions.append("--force asks for it")
+    images = interpreters.images(work.registration, work.root)
+    lock = str(work.registration.specification.lock)
+    paths = plan.lock_paths(state.inputs)
+    digests = lockfiles.digests(paths if lock in paths else [lock], work.options.read_bytes)
+    now = inputs(work, digests, images)
+    return Look(
+        state=state,
+        images=images,
+        reasons=plan.reasons(state.inputs, now, conditions=conditions),
+        current=current,
+        has_volume=has_volume,
+    )
+
+
+def inputs(work: Work, digests: Mapping[str, str], images: Mapping[str, str]) -> dict[str, str]:
+    """Everything that decides, as `State` remembers it (see `plan.inputs`)."""
+    registration = work.registration
+    return plan.inputs(
+        registration.specification, mount=registration.mount, locks=digests, images=images
+    )
+
+
+def read_lock(work: Work) -> Lock:
+    """Read the lock; what it warns of goes to the result."""
+    specification = work.registration.specification
+    work.watch.stage("reading the lock")
+    lock = lockfiles.read(
+        specification.lock,
+        options=lockfiles.LockOptions(
+            format=specification.format,
+            extras=specification.extras,
+            groups=specification.groups,
+            package=specification.package,
+            project=work.registration.directory,
+        ),
+        read_bytes=work.options.read_bytes,
+    )
+    for warning in lock.warnings:
+        work.watch.warn(warning)
+    return lock
+
+
+def select(work: Work, lock: Lock, target: Target) -> Selection:
+    """Choose the files that the lock names for the target; asks the index for new pins only."""
+    from venvctl import pins, selection  # noqa: PLC0415 - a sync with nothing to do does without
+
+    work.watch.stage("selecting")
+    store = work.root.store
+
+    def stored(sha256: str) -> str:
+        path = store.wheel(sha256)
+        return path.name if path else ""
+
+    pylock = pins.resolve(
+        lock,
+        target,
+        work.root.pins,
+        offline=work.options.offline,
+        refresh=work.options.force and not work.options.offline,
+        stored=stored,
+    )
+    return selection.select(
+        pylock,
+        target,
+        extras=lock.extras,
+        groups=lock.groups,
+        builds=work.registration.specification.builds == "allow",
+        insecure_hosts=lock.insecure_hosts,
+    )
+
+
+def key(work: Work, selection: Selection, target: Target) -> str:
+    """The key of the generation that the lock means."""
+    registration = work.registration
+    return plan.key(
+        selection, target, mount=registration.mount, specification=registration.specification
+    )
+
+
+def decide(work: Work, look: Look, wanted: str) -> plan.Decision:
+    """What to do about that key."""
+    return plan.decide(
+        wanted,
+        current=look.current.key if look.current else "",
+        present=[generation.key for generation in work.environment.generations()],
+        held=look.state.held,
+        force=work.options.force,
+    )
+
+
+def files(work: Work, generation: Generation | None) -> Sequence[Origin]:
+    """The packages of a generation, as far as they can still be told."""
+    snapshots = work.root.snapshots
+    if generation is None or generation.key not in snapshots:
+        return ()
+    return snapshots.load(generation.key).files
