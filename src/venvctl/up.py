@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from venvctl.project import ComposeOptions, ComposeProject, ProjectEnvironment, Service
     from venvctl.root import Root
 
+# Seconds that `up` waits for another writer: a daemon may be syncing the very save that the user
+# runs `up` for.
+_PATIENCE = 60.0
+
 
 class Terminal(Protocol):
     """A `Progress` that can step aside while compose speaks to the terminal itself."""
@@ -105,7 +109,9 @@ def up(request: UpRequest, root: Root, terminal: Terminal) -> UpResult:
     have_images(project, starting, request, root.engine, terminal)
     # Compose recreates every container whose image is not the service's any more.
     recreated = frozenset() if "--no-recreate" in request.flags else starting
-    options = SyncOptions(offline=request.offline, defer_rollout=True, recreated=recreated)
+    options = SyncOptions(
+        offline=request.offline, defer_rollout=True, recreated=recreated, wait=_PATIENCE
+    )
     results = []
     for each in project.environments:
         if _starts(each, starting):
@@ -237,7 +243,7 @@ def _reserve_others(
         if _starts(each, active):
             registration = Registration.of_project(project, each)
             environment = root.environment(registration.name)
-            with root.working(), environment.writing():
+            with root.working(), environment.writing(wait=_PATIENCE):
                 root.registry.claim(registration)
                 environment.prepare()
                 volumes.ensure(root.engine, environment, registration.labels)
@@ -276,6 +282,6 @@ def _roll_out(result: SyncResult, root: Root, terminal: Terminal) -> SyncResult:
     if result.action is Action.NOTHING:
         return result
     environment = root.environment(result.environment)
-    with root.working(), environment.writing():
+    with root.working(), environment.writing(wait=_PATIENCE):
         steps = changeover.finish(environment, root, terminal)
     return dataclasses.replace(result, steps=steps)
