@@ -222,6 +222,22 @@ def test_a_retired_tree_has_lost_its_name_before_its_files(
     assert list((tmp_path / "generations").iterdir()) == []
 
 
+def test_a_full_disk_can_be_cleaned_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tmp_path / "tmp").mkdir()
+
+    def refuse(*_: object, **__: object) -> None:
+        # As ext4 does when it has not a block left (measured with one of 16 MB).
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    disk.retire_tree(tree, tmp_path)
+
+    assert not tree.exists()
+
+
 def test_a_temporary_directory_is_gone_whatever_happens(tmp_path: Path) -> None:
     def work() -> None:
         with disk.temporary_directory(tmp_path) as folder:

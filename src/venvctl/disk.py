@@ -280,11 +280,16 @@ def remove_tree(path: Path) -> None:
 
 
 def retire_tree(path: Path, root: Path) -> None:
-    """Remove a directory so that nobody sees half of it: renamed, then removed."""
+    """Remove a directory so that nobody sees half of it: renamed, then removed.
+
+    Where ``root/tmp`` is there it needs no space, so that a full disk can be cleaned up.
+    """
     if not path.exists():
         return
-    with temporary_directory(root) as directory, translate(path):
-        grave = directory / path.name
+    parent = root / "tmp"
+    make_directory(parent, mode=0o700)
+    grave = parent / secrets.token_hex(8)
+    with translate(path):
         try:
             path.rename(grave)
         except OSError as error:
@@ -295,7 +300,7 @@ def retire_tree(path: Path, root: Path) -> None:
             path.rename(grave)
         _tell("rename", path)
         sync_directory(path.parent)
-        remove_tree(grave)
+    remove_tree(grave)
 
 
 @contextmanager
