@@ -227,11 +227,11 @@ def test_a_full_disk_can_be_cleaned_up(tmp_path: Path, monkeypatch: pytest.Monke
     tree.mkdir()
     (tmp_path / "tmp").mkdir()
 
-    def refuse(*_: object, **__: object) -> None:
+    def refuse(path: Path, *_: object) -> None:
         # As ext4 does when it has not a block left (measured with one of 16 MB).
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        number = errno.EEXIST if path.exists() else errno.ENOSPC
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, "mkdir", refuse)
     monkeypatch.setattr(Path, "mkdir", refuse)
     disk.retire_tree(tree, tmp_path)
 
