@@ -7,6 +7,8 @@ SHELL := /bin/bash
 # make PYTHON=/path/to/python3.12 ... says which Python .venv is made with, else one of the PATH is.
 # More arguments for pytest or the bench, e.g. make test ARGS="-k rollback".
 ARGS ?=
+# How many tests run at once: those on the engine mostly wait for it.
+JOBS ?= 4
 
 checked := src tests compose/demo/demo.py compose/demo/project.py $(wildcard bench/*.py)
 
@@ -26,7 +28,7 @@ demo: setup ## run the main job on a real compose project
 test: setup ## run every test, also those that need the engine
 	@.ci/test-tools
 	@.ci/base-image tests
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest --numprocesses $(JOBS) $(ARGS)
 
 lint: ## check form, style and types
 	@.ci/python-environment
