@@ -225,6 +225,22 @@ def test_what_the_index_lost_is_taken_from_the_store(project: Project, tmp_path:
     ]
 
 
+@pytest.mark.parametrize("pin", ["six==1.1", "seven==1.0"])
+def test_what_the_store_has_is_taken_for_its_own_name_and_version_alone(
+    project: Project, tmp_path: Path, pin: str
+) -> None:
+    six = make_wheel(tmp_path, "six")
+    lock = f"{pin} --hash=sha256:{six.sha256}\n"
+
+    with pytest.raises(UnavailableError) as caught:
+        project.resolve(lock, stored=lambda _: six.file, offline=True)
+
+    assert caught.value.message == (
+        f"No file can be had for 1 of the lock's pins. {pin.replace('==', ' ')} "
+        "(requirements.txt:1): it has no pin record, and the index may not be asked."
+    )
+
+
 def test_offline_names_what_has_no_record(project: Project) -> None:
     assert project.refused("six==1.0\nidna==2\n", UnavailableError, offline=True).message == (
         "No file can be had for 2 of the lock's pins. six 1.0 (requirements.txt:1): it has no pin"

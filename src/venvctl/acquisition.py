@@ -118,9 +118,13 @@ def _fetch(
             hint="Sync once without --offline.",
         )
     from venvctl import fetch  # noqa: PLC0415 - it brings an HTTP stack
+    from venvctl.credentials import NamedIndex  # noqa: PLC0415 - the same
 
+    named = (url for pin in lock.pins for url in (pin.index.url, *pin.index.extra) if url)
     settings = fetch.FetchSettings(
         mirrors=registration.specification.index,
+        # The records hold no credentials: a login in the lock's own URL is for its files too.
+        indexes=tuple(NamedIndex(url=url) for url in dict.fromkeys(named)),
         insecure_hosts=frozenset(lock.insecure_hosts),
     )
     fetch.fetch(missing, root.store, settings=settings, progress=progress)

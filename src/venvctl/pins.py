@@ -225,7 +225,7 @@ def _package(each: _Wanted, stored: Callable[[str], str]) -> Package | None:
         files = [
             IndexFile(name=name, url="", hashes={"sha256": digest})
             for digest in digests
-            if (name := stored(digest))
+            if (name := stored(digest)) and _is_of(name, pin)
         ]
     if not files:
         return None
@@ -259,6 +259,17 @@ def _package(each: _Wanted, stored: Callable[[str], str]) -> Package | None:
         wheels=wheels or None,
         tool={"venvctl": {"place": pin.place, "recorded": not pin.hashes}},
     )
+
+
+def _is_of(file: str, pin: Pin) -> bool:
+    """Whether a file of the store is the pin's: its hash alone says nothing of name and version."""
+    try:
+        name, version, *_ = (
+            parse_wheel_filename(file) if file.endswith(".whl") else parse_sdist_filename(file)
+        )
+    except InvalidSdistFilename:
+        return True  # from before PEP 625
+    return (name, version) == (canonicalize_name(pin.name), Version(pin.version))
 
 
 def _version(file: str) -> Version | None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _POLL = 0.05  # seconds between two attempts at the lock
 # The directories in which something gets its name by a rename from beside it.
 _WRITTEN = (
-    *("projects", "targets", "pins/*/*", "snapshots/*"),
+    *("answers", "projects", "targets", "pins/*/*", "snapshots/*"),
     *("store/builds", "store/quarantine", "store/trees", "store/wheels/*/*"),
     *("environments", "environments/*", "environments/*/volume"),
     *("environments/*/volume/.venvctl", "environments/*/volume/.venvctl/generations"),
