@@ -13,6 +13,7 @@ from venvctl import disk
 from venvctl.collection import CollectResult, collect
 from venvctl.engine.model import Container, Engine
 from venvctl.errors import BusyError, EngineUnreachableError, IntegrityError
+from venvctl.snapshots import Use
 from venvctl.verification import verify
 
 if TYPE_CHECKING:
@@ -323,12 +324,32 @@ def test_the_source_of_a_built_wheel_stays_with_its_snapshot(estate: Estate) -> 
     assert gc(estate).wheels == ()
 
 
-def test_a_snapshot_that_no_environment_ever_had_stays(estate: Estate) -> None:
-    estate.snapshot("9", estate.wheel("gamma"))
+def test_a_snapshot_that_was_never_current_stays(estate: Estate) -> None:
+    grow(estate, count=1)
+    for key in "89":
+        estate.snapshot(key, estate.wheel(f"gamma{key}"))
+    # As an import for an environment writes it down.
+    imported = Use(since="", number=0, registration=estate.registration("shop"))
+    estate.root.snapshots.mark_current("9" * 32, imported)
 
     result = gc(estate)
 
     assert (result.snapshots, result.wheels) == ((), ())
+
+
+def test_an_import_says_nothing_of_what_a_holder_started_on(
+    estate: Estate, holders: Holders
+) -> None:
+    grow(estate)
+    root = estate.root
+    (estate.environment("shop").directory / "history.jsonl").unlink()
+    for key in "12":
+        snapshot = root.snapshots.load(key * 32)
+        unused = Use(since="", number=0, registration=estate.registration("shop"))
+        root.snapshots.mark_current(snapshot.key, unused)
+    holders.started = [HOURS[2]]
+
+    assert gc(estate).generations == ()
 
 
 def test_an_environment_without_a_registration_is_left_alone(estate: Estate) -> None:

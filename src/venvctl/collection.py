@@ -92,7 +92,7 @@ def collect(root: Root, *, dry_run: bool, progress: Progress) -> CollectResult:
     Kept are: of each environment the current generation, as many old ones as it asks for, those
     that a running holder may have started on, and those that a rollout still needs; the snapshots
     that its retention keeps, and those of kept generations; what these are made of. Snapshots that
-    never were an environment's, and environments without a registration, are left alone.
+    never were current anywhere, and environments without a registration, are left alone.
 
     Args:
         root: where.
@@ -191,7 +191,7 @@ def _numbers(
     uses = [
         (retention.moment(use.since), use.number)
         for snapshot in snapshots.values()
-        if (use := snapshot.environments.get(environment.name))
+        if (use := snapshot.environments.get(environment.name)) and use.number
     ]
     return wanted | retention.generations(
         numbers,
@@ -217,11 +217,14 @@ def _longest_running(environment: Environment, root: Root) -> datetime | None:
 
 def _keys(root: Root, snapshots: Mapping[str, Snapshot]) -> set[str]:
     """The keys of the snapshots that stay, whatever generations there are."""
-    kept = {key for key, snapshot in snapshots.items() if not snapshot.environments}
+    kept = set()
     had: dict[str, dict[str, datetime]] = {}
     asked: dict[str, tuple[datetime, Registration]] = {}
     for key, snapshot in snapshots.items():
-        for name, use in snapshot.environments.items():
+        uses = {name: use for name, use in snapshot.environments.items() if use.number}
+        if not uses:
+            kept.add(key)  # somebody imported it, and will say when it is not needed
+        for name, use in uses.items():
             since = retention.moment(use.since)
             had.setdefault(name, {})[key] = since
             # Of an environment that is gone, what its owner asked for last.
