@@ -189,13 +189,20 @@ class Registry:
 
     def projects(self) -> list[ComposeProject]:
         """The projects that are followed, by name."""
-        return [
-            ComposeProject.from_dict(json.loads(path.read_bytes()), source=str(path))
-            for path in sorted(self._root.glob("projects/*.json"))
-        ]
+        return [_project(path) for path in sorted(self._root.glob("projects/*.json"))]
 
     def _path(self, name: str) -> Path:
         # the name comes from a command line: it must stay one component
         if "/" in name or name.startswith(".") or not name:
             raise UsageError(f"{name!r} is not an environment's name.")
         return self._root / "environments" / name / "environment.json"
+
+
+def _project(path: Path) -> ComposeProject:
+    try:
+        return ComposeProject.from_dict(json.loads(path.read_bytes()), source=str(path))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"{path} can't be read: {error}.",
+            hint="Have the project followed again with `venvctl up`, or remove that file.",
+        ) from error
