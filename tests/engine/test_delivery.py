@@ -10,6 +10,7 @@ from venvctl.errors import RolloutFailedError, RolloutStuckError
 from venvctl.plan import Action
 from venvctl.sync import SyncOptions
 from wheelhouse import BuiltWheel, make_wheel
+from world import SERVER
 
 if TYPE_CHECKING:
     from engine_fixtures import Unique
@@ -130,6 +131,27 @@ def test_a_healthcheck_that_fails_sooner_or_later_is_gone_back_from(
     assert f"({world.container(web).name}: {because})" in caught.value.message
     assert world.said(web)[-1] == "start 1.0 1"
     assert world.container(web).health == "healthy"
+
+
+def test_one_that_hangs_at_its_start_is_gone_back_from_after_the_health_timeout(
+    world: World, unique: Unique
+) -> None:
+    _sync_good(world)
+    web = world.start(
+        unique("web"), "--label", "venvctl.health-timeout=3s", "--stop-timeout", "1",
+        "--health-interval", "0.3s", "--health-retries", "1000", "--health-cmd", "test -e /tmp/up",
+        code="import os\nif os.path.exists('/tmp/up'): os.unlink('/tmp/up')\n"
+        + SERVER.replace("import alpha\n", "import alpha\nopen('/tmp/up', 'w').close()\n"),
+    )  # fmt: skip
+    world.wait_for_line(web, "start 1.0 1")
+    hang = "import os, time\nif os.getpid() == 1: time.sleep(600)"
+    world.write_lock(_version(world, "2.0", hang))
+
+    with pytest.raises(RolloutFailedError) as caught:
+        world.sync()
+
+    assert "it was not healthy within 3 seconds" in caught.value.message
+    assert world.said(web) == ["start 1.0 1", "start 1.0 1"]
 
 
 def test_one_replica_at_a_time_and_the_next_only_when_the_one_before_is_well(
