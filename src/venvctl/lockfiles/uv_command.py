@@ -86,7 +86,8 @@ def run(
                 *arguments,
             ],
             cwd=within,
-            env={**variables, **(environment or {})},
+            # uv folds what it says to the width of a terminal that it is not speaking to
+            env={**variables, "COLUMNS": "10000", **(environment or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_SECONDS,
