@@ -4,7 +4,7 @@ Without further words a sample of the steps is tried, another one each time. Wha
 the message of a failure, and comes again with the same seed::
 
     make test ARGS=tests/faults/test_kill.py
-    VENVCTL_KILLS=all make test ARGS=tests/faults/test_kill.py     # every step, half an hour
+    VENVCTL_KILLS=all make test ARGS=tests/faults/test_kill.py     # every step, some two hours
     VENVCTL_KILLS=30 VENVCTL_KILL_SEED=4711 make test ARGS=tests/faults/test_kill.py
 """
 
@@ -291,11 +291,11 @@ def test_a_first_sync_that_is_killed(arena: Arena, unique: Unique) -> None:
             recover=world.sync,
         )
 
-    arena.try_all(make, budget=9)
+    arena.try_all(make, budget=7)
 
 
 def test_a_sync_that_is_killed_while_containers_run(busy: Arena) -> None:
-    busy.try_all(lambda: _sync_case(busy), budget=7)
+    busy.try_all(lambda: _sync_case(busy), budget=5)
 
 
 def test_a_sync_that_is_killed_at_any_time(busy: Arena) -> None:
@@ -424,7 +424,7 @@ def test_a_collection_that_is_killed_beside_running_containers(busy: Arena) -> N
             recover=lambda: collect(world.root, dry_run=False, progress=world.progress),
         )
 
-    busy.try_all(make, budget=4)
+    busy.try_all(make, budget=2)
     kept = [generation.number for generation in world.environment.generations()]
     assert kept == [busy.holders_on, busy.number() - 1, busy.number()]
 
