@@ -21,6 +21,8 @@ from venvctl.policy import ChangeKind, ServicePolicy
 from venvctl.rollout import Outcome, StepResult
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from venvctl.engine.model import Container, Engine
     from venvctl.environments import Environment
     from venvctl.progress import Progress
@@ -117,9 +119,14 @@ def _go(tour: _Tour, *, back: bool) -> _Trouble | None:
 
 def _take_group(tour: _Tour, group: Group, *, settle: bool) -> _Trouble | None:
     """Restart what is restarted together, then wait until all of it is well."""
+    restarting = [step.identifier for step in group.steps if step.action.kind is ChangeKind.RESTART]
+    # An engine that dies between its stop and its start leaves a container that looks as if its
+    # user had stopped it; whoever comes next starts what is written down here.
+    _note_stopped(tour.environment, add=restarting)
     with ThreadPoolExecutor(max_workers=len(group.holders)) as pool:
         results = list(pool.map(lambda step: _take(step, tour.engine), group.holders))
     results += [_take(step, tour.engine) for step in group.followers]
+    _note_stopped(tour.environment, remove=restarting)
     tour.results += results
     watched = []
     for step, result in zip(group.steps, results, strict=True):
@@ -204,6 +211,16 @@ def _take(step: Step, engine: Engine) -> StepResult:
         because=because,
         seconds=time.monotonic() - started,
     )
+
+
+def _note_stopped(
+    environment: Environment, *, add: Sequence[str] = (), remove: Sequence[str] = ()
+) -> None:
+    state = environment.state()
+    stopped = dict.fromkeys([*state.stopped, *add])
+    left = tuple(identifier for identifier in stopped if identifier not in remove)
+    if left != state.stopped:
+        environment.save_state(dataclasses.replace(state, stopped=left))
 
 
 def _note_done(environment: Environment, identifier: str) -> None:

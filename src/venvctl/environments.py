@@ -60,7 +60,7 @@ class State:
         back_to: number of the generation that a rollout is going back to, 0 if it does not.
         back_because: why it is.
         restarts: container ID → when rollouts restarted it lately (seconds since the epoch).
-        stopped: IDs of containers that a restore stopped, and has to start again.
+        stopped: IDs of containers that were stopped to be started again, and may not have been.
         error: what the last sync failed with; empty after one that did not.
     """
 

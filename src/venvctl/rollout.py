@@ -197,7 +197,8 @@ def holder_step(container: Container, started_at: str, *, reviving: bool = False
     except ConfigurationError as error:
         return _leave(container, error.message)
     reason = _untouchable(container)
-    again = not reason and container.started_at != started_at
+    # Going back, a container that crash-loops may have started on either: it is not trusted.
+    again = not reason and not reviving and container.started_at != started_at
     if again:
         reason = "it started again meanwhile, on the current generation"
     elif not container.running and not reviving:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from venvctl.errors import RolloutFailedError, RolloutStuckError
+from venvctl.errors import EngineUnreachableError, RolloutFailedError, RolloutStuckError
 from venvctl.plan import Action
 from venvctl.sync import SyncOptions
 from wheelhouse import BuiltWheel, make_wheel
@@ -238,6 +238,31 @@ def test_a_container_that_its_user_stops_in_the_middle_stays_stopped_and_is_no_b
     assert result.action is Action.KEEP
     assert world.container(web).state == "exited"
     assert result.generation == 2
+
+
+def test_an_engine_that_dies_between_its_stop_and_its_start_leaves_nobody_down(
+    world: World, unique: Unique, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _sync_good(world)
+    web = _start_on_good(world, unique("web"))
+    world.write_lock(_version(world, "2.0", "def check(): pass"))
+    engine = world.root.engine
+
+    def die(identifier: str) -> None:
+        engine.stop(identifier)
+        raise EngineUnreachableError("The engine went away.")
+
+    monkeypatch.setattr(engine, "restart", die)
+    with pytest.raises(EngineUnreachableError):
+        world.sync()
+    monkeypatch.undo()
+    assert world.container(web).state == "exited"
+
+    world.sync()
+
+    assert world.said(web) == ["start 1.0 1", "start 2.0 2"]
+    assert world.container(web).running
+    assert world.sync().action is Action.NOTHING
 
 
 def test_a_way_back_that_was_interrupted_is_finished_by_whoever_comes_next(
