@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _CHEAP = 9  # turns of what takes well below a second
 _TURNS = 5
 _DEAR = 3
+_GENERATIONS = 9  # further ones beside the first
 _DEADLINE = 60.0  # seconds
 _IMPORTS = "import flask, httpx, pydantic, redis, requests, sqlalchemy"
 # The wheels are beside the Dockerfile, as if they came from an index next door; both compile.
@@ -86,8 +87,7 @@ def nothing_up(place: Workplace) -> Iterator[Comparison]:
 
 def one_package(place: Workplace) -> Iterator[Comparison]:
     """One package changed: its wheel is here, its bytecode is not; and what ten of them take."""
-    changes = place.changes()
-    locks = [place.lock(change) for change in changes]
+    locks = [place.lock(change) for change in place.changes()[:_GENERATIONS]]
     lock = place.folder / "changing.txt"
     # The wheels are had before, as the peer's cache is warm; what is made of them has no bytecode.
     for number, one in enumerate(locks):
@@ -97,10 +97,11 @@ def one_package(place: Workplace) -> Iterator[Comparison]:
     volume = place.root / "environments" / name / "volume"
     alone = _allocated(volume)
     held = place.peer("held", place.lock(), "--compile-bytecode")
+    warm = place.peer("warm", place.lock())
     for one in locks:
-        place.peer("warm", one)
+        place.peer_sync(warm, one)
     ours, fresh, in_place = [], [], []
-    for one in locks[:9]:
+    for one in locks:
         shutil.copyfile(one, lock)
         begin = time.perf_counter()
         place.venvctl("sync", name)
@@ -152,8 +153,8 @@ def cold(place: Workplace) -> Iterator[Comparison]:
         place.clear()
         full = f"{place.prefix}cold"
         lock = str(place.lock())
-        place.venvctl("env", "add", full, "--lock", lock, "--image", IMAGE)
-        return seconds(lambda: place.venvctl("sync", full))
+        command = ("env", "add", full, "--lock", lock, "--image", IMAGE)  # syncs, too
+        return seconds(lambda: place.venvctl(*command))
 
     def theirs() -> float:
         cache = place.folder / "cache"
@@ -176,10 +177,11 @@ def served(place: Workplace) -> Iterator[Comparison]:
     port = _free_port()
     directory = place.project("ours", {"web": _service(port)}, place.lock())
     place.venvctl("up", cwd=directory)
+    wheels = _wheels(place)
     peers = {}
     for tool in _INSTALL:
         other = _free_port()
-        peers[tool] = (_image_project(place, tool, other), other)
+        peers[tool] = (_image_project(place, tool, other, wheels), other)
         place.docker("compose", "up", "--detach", "--build", cwd=peers[tool][0])
     times: list[float] = []
     aways: list[float] = []
@@ -291,21 +293,28 @@ def _service(port: int = 0) -> dict[str, object]:
     return service | ({"ports": [f"127.0.0.1:{port}:8000"]} if port else {})
 
 
-def _image_project(place: Workplace, tool: str, port: int) -> Path:
+def _wheels(place: Workplace) -> Path:
+    """A folder with every wheel that the images are built from, and pip's own."""
+    folder = place.folder / "wheels"
+    place.uv(
+        "run", "--quiet", "--no-project", "--with", "pip", "python", "-m", "pip", "download",
+        "--quiet", "--no-deps", "--dest", str(folder), "--requirement", str(place.lock()),
+    )  # fmt: skip
+    for needed in ("pip", *place.changes()[:_TURNS]):
+        place.uv(
+            "run", "--quiet", "--no-project", "--with", "pip", "python", "-m", "pip", "download",
+            "--quiet", "--no-deps", "--dest", str(folder), needed,
+        )  # fmt: skip
+    return folder
+
+
+def _image_project(place: Workplace, tool: str, port: int, wheels: Path) -> Path:
     """The peer: the same service with its packages in the image, installed while it is built.
 
     It needs no index: the wheels lie beside the Dockerfile, and only the changed layer is built.
     """
     directory = place.folder / f"{place.prefix}{tool}"
-    wheels = directory / "wheels"
-    wheels.mkdir(parents=True)
-    tools = place.folder / "tools.txt"
-    tools.write_text("pip\n")
-    for needed in (tools, *map(place.lock, ("", *place.changes()[:_TURNS]))):
-        place.uv(
-            "run", "--quiet", "--no-project", "--with", "pip", "python", "-m", "pip", "download",
-            "--quiet", "--no-deps", "--dest", str(wheels), "--requirement", str(needed),
-        )  # fmt: skip
+    shutil.copytree(wheels, directory / "wheels")
     shutil.copyfile(TOOLS / "uv", directory / "uv")
     (directory / "uv").chmod(0o755)
     (directory / "server.py").write_text(_SERVER)

@@ -90,10 +90,9 @@ class Workplace:
         return path
 
     def add(self, name: str, lock: Path, *options: str) -> str:
-        """Make an environment without compose, and sync it; its name."""
+        """Make an environment without compose, synced; its name."""
         full = f"{self.prefix}{name}"
         self.venvctl("env", "add", full, "--lock", str(lock), "--image", IMAGE, *options)
-        self.venvctl("sync", full)
         return full
 
     def peer(self, name: str, lock: Path, *options: str) -> Path:
