@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import report
+from measurement import Comparison
 from rows import ROWS
 from workplace import opened
 
 _DOCUMENTS = Path(__file__).parents[1] / "docs"
+_MEASURED = Path(__file__).parent / "measured"
 
 
 def main() -> None:
@@ -25,10 +29,12 @@ def main() -> None:
     names = [name for name in given.rows.split(",") if name]
     if unknown := [name for name in names if name not in ROWS]:
         parser.error(f"there is no row {unknown[0]!r}")
-    found = []
+    # Rows that are not measured now stay as they are on the page.
+    kept = _load(given.size)
     for name in names:
         # A workplace each: no row finds what another left in the store.
         with opened(given.size) as place:
+            found = []
             for row in ROWS[name](place):
                 found.append(row)
                 sys.stderr.write(
@@ -36,8 +42,9 @@ def main() -> None:
                     f" ({row.peer})\n"
                 )
             packages = len(place.packages)
+        kept = {**kept, name: found} if given.print else _keep(given.size, name, found)
     page = report.markdown(
-        found,
+        [row for name in ROWS for row in kept.get(name, ())],
         size=given.size,
         packages=packages,
         note=given.note,
@@ -46,7 +53,33 @@ def main() -> None:
     if given.print:
         sys.stdout.write(page)
         return
-    report.write(_DOCUMENTS, page, report.plot(found))
+    report.write(
+        _DOCUMENTS, page, report.plot([row for name in ROWS for row in kept.get(name, ())])
+    )
+
+
+def _load(size: str) -> dict[str, list[Comparison]]:
+    """What was measured before, by the row's name."""
+    path = _MEASURED / f"{size}.json"
+    if not path.exists():
+        return {}
+    document = json.loads(path.read_bytes())
+    return {
+        name: [
+            Comparison(**{**row, "ours": tuple(row["ours"]), "theirs": tuple(row["theirs"])})
+            for row in rows
+        ]
+        for name, rows in document.items()
+    }
+
+
+def _keep(size: str, name: str, found: list[Comparison]) -> dict[str, list[Comparison]]:
+    """Write down what was measured; everything that is written down."""
+    kept = {**_load(size), name: found}
+    document = {key: [dataclasses.asdict(row) for row in rows] for key, rows in kept.items()}
+    _MEASURED.mkdir(exist_ok=True)
+    (_MEASURED / f"{size}.json").write_text(json.dumps(document, indent=1) + "\n")
+    return kept
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def markdown(
         "",
         (
             "Written by `make bench`. Each row does the same work with venvctl and with its"
-            " peer, in turns, in one run; times are medians. Goals are those of the design's"
+            " peer, in turns; times are medians. Goals are those of the design's"
             " section 8. A ratio says more than a time: both sides share the machine."
         ),
         "",
