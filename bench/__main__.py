@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,8 @@ def main() -> None:
     names = [name for name in given.rows.split(",") if name]
     if unknown := [name for name in names if name not in ROWS]:
         parser.error(f"there is no row {unknown[0]!r}")
+    # Whoever ends it wants its containers gone, too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     # Rows that are not measured now stay as they are on the page.
     kept = _load(given.size)
     for name in names:
