@@ -9,7 +9,7 @@ import pytest
 from interpreters import target
 from venvctl import lockfiles
 from venvctl.errors import LockError
-from venvctl.lockfiles import Lock, LockOptions
+from venvctl.lockfiles import Index, Lock, LockOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,6 +129,91 @@ def test_without_it_the_project_is_needed(tmp_path: Path) -> None:
     )
 
 
+def test_groups_that_include_others_and_the_projects_own_extras(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "Shop"\ndependencies = []\n'
+        '[project.optional-dependencies]\nall = ["shop[web]", "shop[all]"]\nweb = ["tornado"]\n'
+        '[dependency-groups]\ndev = [{include-group = "test"}]\ntest = ["pytest"]\n'
+    )
+    lock = head("").replace('"dev", "web"', '"dev", "all"')
+    lock += entry("tornado", "") + entry("pytest", "")
+    assert applying(read(tmp_path, lock)) == []
+    assert applying(read(tmp_path, lock, extras=("all",))) == ["tornado"]
+    assert applying(read(tmp_path, lock, groups=("dev",))) == ["pytest"]
+
+
+def test_a_group_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\n[dependency-groups]\ndev = [{include-group = "test"}]\n'
+    )
+    with pytest.raises(LockError) as caught:
+        read(tmp_path, head("") + entry("six", ""), groups=("dev",))
+    assert caught.value.message == (
+        "pyproject.toml: dependency-groups: dev is not a dependency group:"
+        " Dependency group 'test' not found."
+    )
+
+
+OLDEST = f"""\
+[[package]]
+name = "Six"
+version = "1.0"
+
+[[package]]
+name = "tornado"
+version = "2.0"
+
+[metadata]
+lock_version = "4.0"
+content_hash = "sha256:x"
+
+[metadata.files]
+"six 1.0" = [
+    {{url = "https://x.test/six-1.0-py3-none-any.whl", hash = "sha256:{A}"}},
+    {{url = "https://x.test/six-1.0.tar.gz", hash = "sha256:{A}"}},
+]
+"tornado 2.0" = [{{file = "tornado-2.0.tar.gz", hash = "sha256:{A}"}}]
+"""
+
+
+def test_locks_from_before_files_stood_with_their_packages(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\ndependencies = ["six", "tornado"]\n[tool.pdm.dev-dependencies]\ntest = []\n'
+    )
+    lock = read(tmp_path, OLDEST)
+    (six,) = lock.pylock.packages
+    assert six.wheels is not None
+    assert [wheel.url for wheel in six.wheels] == ["https://x.test/six-1.0-py3-none-any.whl"]
+    assert [(pin.name, pin.hashes) for pin in lock.pins] == [("tornado", (f"sha256:{A}",))]
+    with pytest.raises(LockError) as caught:
+        read(tmp_path, OLDEST, groups=("lint",))
+    assert caught.value.message == "pyproject.toml: There is no group 'lint'; there is test."
+
+
+def test_the_projects_own_indexes_are_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VT_TOKEN", "s3cret")
+    (tmp_path / "pyproject.toml").write_text(
+        '[[tool.pdm.source]]\nname = "own"\nurl = "https://u:${VT_TOKEN}@own.test/simple"\n'
+        '[[tool.pdm.source]]\nname = "pypi"\nurl = "http://mirror.test:8080/simple"\n'
+        "verify_ssl = false\n"
+        '[[tool.pdm.source]]\nname = "pages"\nurl = "https://pages.test"\ntype = "find_links"\n'
+    )
+    lock = read(tmp_path, head() + entry("six"))
+    assert [pin.index for pin in lock.pins] == [
+        Index(
+            url="http://mirror.test:8080/simple",
+            extra=("https://u:s3cret@own.test/simple",),
+            find_links=("https://pages.test",),
+        )
+    ]
+    assert lock.insecure_hosts == ("mirror.test:8080",)
+    assert "s3cret" not in repr(lock)
+    # PDM's content hash covers the indexes, so another index means another lock.
+    assert list(lock.digests) == [str(tmp_path / "pdm.lock")]
+
+
 def test_other_sources(tmp_path: Path) -> None:
     default = 'groups = ["default"]\n'
     url = "https://x.test/six-1.0-py3-none-any.whl"
@@ -180,11 +265,15 @@ MALFORMED: dict[str, tuple[str | bytes, str]] = {
     "nested too deep": ("a = " + "[" * 10000, "pdm.lock:1: The file is nested too deep."),
     "next major version": (
         head(version="5.0"),
-        "pdm.lock: `lock_version` 5.0 is not known; venvctl knows 4.5.0.",
+        "pdm.lock: `lock_version` 5.0 is not known; venvctl knows 4.5.1.",
+    ),
+    "next minor version": (
+        head(version="4.6"),
+        "pdm.lock: `lock_version` 4.6 is not known; venvctl knows 4.5.1.",
     ),
     "too old a version": (
-        head(version="4.1"),
-        "pdm.lock: `lock_version` 4.1 is too old; venvctl knows 4.3 to 4.5.0.",
+        head(version="3.1"),
+        "pdm.lock: `lock_version` 3.1 is too old; venvctl knows 4.0 to 4.5.1.",
     ),
     "bad version of the format": (
         head(version="four"),

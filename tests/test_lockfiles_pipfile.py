@@ -86,6 +86,12 @@ def test_categories_are_groups_and_the_default_one_stands(tmp_path: Path) -> Non
     ]
 
 
+def test_a_source_without_verified_https_is_an_insecure_host(tmp_path: Path) -> None:
+    source = {"name": "own", "url": "http://u:p@own.test:8080/simple", "verify_ssl": False}
+    lock = read(tmp_path, text({"six": entry()}, meta={"pipfile-spec": 6, "sources": [source]}))
+    assert lock.insecure_hosts == ("own.test:8080",)
+
+
 def test_a_full_python_version(tmp_path: Path) -> None:
     lock = read(tmp_path, text(meta={**META, "requires": {"python_full_version": "3.11.2"}}))
     assert str(lock.pylock.requires_python) == "==3.11.2"

@@ -249,7 +249,7 @@ def test_poetry_1_whose_project_went_on_without_it(tmp_path: Path) -> None:
     lock = read(tmp_path, OLD, groups=("docs",))
     with pytest.raises(SelectionError) as caught:
         applying(lock)
-    assert caught.value.message == "The lock has no flask that all its dependencies allow."
+    assert caught.value.message == "poetry.lock: There is no flask that all its dependencies allow."
 
 
 @pytest.mark.parametrize("lock", [NEW, OLD])
@@ -275,6 +275,10 @@ MALFORMED: dict[str, tuple[str | bytes, str]] = {
     "next major version": (
         NEW.replace('"2.1"', '"3.0"'),
         "poetry.lock: `lock-version` 3.0 is not known; venvctl knows 2.1.",
+    ),
+    "next minor version": (
+        NEW.replace('"2.1"', '"2.2"'),
+        "poetry.lock: `lock-version` 2.2 is not known; venvctl knows 2.1.",
     ),
     "bad version of the format": (
         NEW.replace('"2.1"', '"two"'),

@@ -95,6 +95,14 @@ class Files:
             self.digests[str(path)] = hashlib.sha256(content).hexdigest()
         return self._contents[path]
 
+    def peek(self, path: Path) -> bytes | None:
+        """The content of a file that is no part of the lock's digest; None if there is none."""
+        path = absolute(path)
+        try:
+            return self._contents[path] if path in self._contents else self._read_bytes(path)
+        except LockError:
+            return None
+
     def display(self, path: Path) -> str:
         """How messages name a file: from the project where it is inside, else in full."""
         path = absolute(path)

@@ -77,10 +77,12 @@ class Graph:
     """What depends on what.
 
     Attributes:
+        name: what messages call the lock.
         roots: what the project itself depends on, with the extras and groups that are wanted.
         nodes: the packages of the lock.
     """
 
+    name: str
     roots: tuple[Edge, ...]
     nodes: tuple[Node, ...]
 
@@ -103,7 +105,7 @@ class Graph:
                 return frozenset(node.place for node in chosen.values())
             chosen = found
         raise SelectionError(
-            "The lock's versions can't be chosen: its dependencies contradict each other.",
+            f"{self.name}: Versions can't be chosen: the dependencies contradict each other.",
             hint="Make the lock again with a newer version of its tool.",
         )
 
@@ -132,7 +134,7 @@ class Graph:
         ]
         if not nodes:
             raise SelectionError(
-                f"The lock has no {name} that all its dependencies allow.",
+                f"{self.name}: There is no {name} that all its dependencies allow.",
                 hint="The lock and its pyproject.toml don't belong together; make the lock again.",
             )
         # A node without a version is a commit or a URL, and then the only one.

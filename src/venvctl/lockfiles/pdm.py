@@ -14,7 +14,6 @@ from packaging.pylock import (
     PackageWheel,
     Pylock,
 )
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
@@ -22,21 +21,23 @@ from packaging.version import Version
 from venvctl.errors import LockError
 from venvctl.lockfiles import toml
 from venvctl.lockfiles.direct import Direct
-from venvctl.lockfiles.graph import Edge, Graph, Node
+from venvctl.lockfiles.entries import wheel_tags
 from venvctl.lockfiles.hashes import parse_hash
-from venvctl.lockfiles.locations import check_commit
-from venvctl.lockfiles.model import Lock, Pin
+from venvctl.lockfiles.locations import check_commit, check_file_name
+from venvctl.lockfiles.model import Index, Lock, Pin
+from venvctl.lockfiles.pdm_project import read_graph, read_sources
 from venvctl.lockfiles.tables import Table, parse_marker
 from venvctl.lockfiles.wanted import check_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from venvctl.lockfiles.files import Files
     from venvctl.lockfiles.model import LockOptions
 
-_NEWEST = Version("4.5.0")
+_OLDEST = Version("4.0")
+_NEWEST = Version("4.5.1")
 _DEFAULT = "default"
 _AGAIN = "Make the lock again with `pdm lock`."
 
@@ -54,12 +55,13 @@ def read_pdm(files: Files, path: Path, options: LockOptions) -> Lock:
     tables = Table(toml.load(files, path), name)
     metadata = tables.table("metadata")
     _check_version(metadata, name)
-    known = [group for group in metadata.texts("groups") if group != _DEFAULT]
-    check_known("extra", options.extras, known, name)
-    check_known("group", options.groups, known, name)
-    groups = {_DEFAULT, *map(canonicalize_name, (*options.extras, *options.groups))}
     packages = tables.tables("package")
+    groups = {_DEFAULT, *map(canonicalize_name, (*options.extras, *options.groups))}
     graph = None
+    if "groups" in metadata:
+        known = [group for group in metadata.texts("groups") if group != _DEFAULT]
+        check_known("extra", options.extras, known, name)
+        check_known("group", options.groups, known, name)
     if "inherit_metadata" in metadata.texts("strategy"):
         packages = [
             package
@@ -67,7 +69,9 @@ def read_pdm(files: Files, path: Path, options: LockOptions) -> Lock:
             if groups & set(map(canonicalize_name, package.texts("groups")))
         ]
     else:
-        graph = _read_graph(files, path, packages, groups)
+        graph = read_graph(files, path, packages, options)
+    old_files = _old_files(metadata)
+    index, insecure = read_sources(files, path)
     pins: list[Pin] = []
     direct: list[Package] = []
     seen: set[tuple[str, str, str]] = set()
@@ -75,7 +79,7 @@ def read_pdm(files: Files, path: Path, options: LockOptions) -> Lock:
         marker = (
             parse_marker(package.text("marker"), package.place) if "marker" in package else None
         )
-        found = _entry(package, marker, path, files)
+        found = _entry(package, old_files, marker, index, path, files)
         if isinstance(found, Pin):
             pins.append(found)
             continue
@@ -91,19 +95,21 @@ def read_pdm(files: Files, path: Path, options: LockOptions) -> Lock:
         pylock=_pylock(metadata, direct),
         pins=tuple(pins),
         graph=graph,
+        insecure_hosts=insecure,
     )
 
 
 def _check_version(metadata: Table, name: str) -> None:
     version = metadata.version("lock_version", metadata.text("lock_version"))
-    if version.major > _NEWEST.major:
+    # Each minor version so far meant something else by what was there before.
+    if version.release[:2] > _NEWEST.release[:2]:
         raise LockError(
             f"{name}: `lock_version` {version} is not known; venvctl knows {_NEWEST}.",
             hint="Upgrade venvctl, or make the lock with an older PDM.",
         )
-    if version < Version("4.3"):
+    if version < _OLDEST:
         raise LockError(
-            f"{name}: `lock_version` {version} is too old; venvctl knows 4.3 to {_NEWEST}.",
+            f"{name}: `lock_version` {version} is too old; venvctl knows {_OLDEST} to {_NEWEST}.",
             hint=_AGAIN,
         )
 
@@ -140,13 +146,32 @@ def _pylock(metadata: Table, packages: list[Package]) -> Pylock:
     )
 
 
-def _entry(package: Table, marker: Marker | None, path: Path, files: Files) -> Pin | Package:
+def _old_files(metadata: Table) -> dict[tuple[str, str], list[Table]]:
+    """The files of all packages by name and version, as PDM wrote them before 4.3."""
+    table = metadata.table("files")
+    found: dict[tuple[str, str], list[Table]] = {}
+    for key in table.values:
+        name, _, version = key.partition(" ")
+        found.setdefault((canonicalize_name(name.partition("[")[0]), version), []).extend(
+            table.tables(key)
+        )
+    return found
+
+
+def _entry(
+    package: Table,
+    old_files: Mapping[tuple[str, str], list[Table]],
+    marker: Marker | None,
+    index: Index,
+    path: Path,
+    files: Files,
+) -> Pin | Package:
     """A pin, or a package whose files the lock names by URL, path or commit."""
-    name = canonicalize_name(package.text("name"))
+    name = package.name()
     place = package.place
     version = package.version("version", package.text("version"))
     tool = {"venvctl": {"place": place}}
-    listed = package.tables("files")
+    listed = package.tables("files") or old_files.get((name, package.text("version")), [])
     hashes = tuple(sorted({parse_hash(file.text("hash"), file.place) for file in listed}))
     if "git" in package:
         url = package.text("git")
@@ -184,7 +209,7 @@ def _entry(package: Table, marker: Marker | None, path: Path, files: Files) -> P
         )
     if listed and all("url" in file for file in listed):
         wheels, sdists = _static(listed)
-        return Package(
+        found = Package(
             name=name,
             version=version,
             marker=marker,
@@ -192,7 +217,12 @@ def _entry(package: Table, marker: Marker | None, path: Path, files: Files) -> P
             sdist=sdists[0] if sdists else None,
             tool=tool,
         )
-    return Pin(name=name, version=str(version), place=place, marker=marker, hashes=hashes)
+        for wheel in wheels:
+            wheel_tags(found, wheel.filename)
+        return found
+    return Pin(
+        name=name, version=str(version), place=place, marker=marker, hashes=hashes, index=index
+    )
 
 
 def _static(listed: Iterable[Table]) -> tuple[list[PackageWheel], list[PackageSdist]]:
@@ -202,71 +232,9 @@ def _static(listed: Iterable[Table]) -> tuple[list[PackageWheel], list[PackageSd
         url = file.text("url")
         algorithm, _, digest = file.text("hash").partition(":")
         name = unquote(urlsplit(url).path.rpartition("/")[2])
+        check_file_name(name, file.place)
         if name.endswith(".whl"):
             wheels.append(PackageWheel(name=name, url=url, hashes={algorithm: digest}))
         else:
             sdists.append(PackageSdist(name=name, url=url, hashes={algorithm: digest}))
     return wheels, sdists
-
-
-def _read_graph(
-    files: Files, lock: Path, packages: Iterable[Table], groups: Iterable[str]
-) -> Graph:
-    path = lock.parent / "pyproject.toml"
-    if not path.exists():
-        raise LockError(
-            f"{files.display(lock)}: A lock without the strategy `inherit_metadata` needs the"
-            f" pyproject.toml beside it, and {files.display(path)} does not exist.",
-            hint="Bring it back, or make the lock again: `pdm lock -S inherit_metadata`.",
-        )
-    tables = Table(toml.load(files, path), files.display(path))
-    project = tables.table("project")
-    optional, development = (
-        project.table("optional-dependencies"),
-        tables.table("dependency-groups"),
-    )
-    older = tables.table("tool").table("pdm").table("dev-dependencies")
-    texts = project.texts("dependencies")
-    for table in (optional, development, older):
-        for key in table.values:
-            if canonicalize_name(key) in groups:
-                texts = [*texts, *table.texts(key)]
-    return Graph(
-        roots=tuple(edge for text in texts for edge in _edges(text, tables.place)),
-        nodes=tuple(_node(package) for package in packages),
-    )
-
-
-def _node(package: Table) -> Node:
-    """A package; one with extras is a package of its own to PDM."""
-    return Node(
-        name=_key(package.text("name"), package.texts("extras")),
-        version=package.version("version", package.text("version")),
-        place=package.place,
-        edges=tuple(
-            edge for text in package.texts("dependencies") for edge in _edges(text, package.place)
-        ),
-    )
-
-
-def _edges(text: str, place: str) -> list[Edge]:
-    try:
-        requirement = Requirement(text)
-    except InvalidRequirement as error:
-        raise LockError(
-            f"{place}: {text!r} is not a requirement: {str(error).partition(chr(10))[0]}.",
-            hint=_AGAIN,
-        ) from error
-    plain = Edge.from_requirement(requirement)
-    return [
-        Edge(
-            name=_key(requirement.name, requirement.extras),
-            versions=plain.versions,
-            marker=plain.marker,
-        )
-    ]
-
-
-def _key(name: str, extras: Iterable[str]) -> str:
-    shown = ",".join(sorted(map(canonicalize_name, extras)))
-    return canonicalize_name(name) + (f"[{shown}]" if shown else "")

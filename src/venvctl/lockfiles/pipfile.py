@@ -13,10 +13,10 @@ from packaging.version import Version
 from venvctl.errors import LockError
 from venvctl.lockfiles.direct import Direct
 from venvctl.lockfiles.hashes import parse_hash
-from venvctl.lockfiles.locations import check_commit
+from venvctl.lockfiles.locations import check_commit, split_url
 from venvctl.lockfiles.model import Index, Lock, Pin
 from venvctl.lockfiles.requirement_lines import expand_variables
-from venvctl.lockfiles.tables import Table, parse_marker
+from venvctl.lockfiles.tables import Table, package_name, parse_marker
 from venvctl.lockfiles.toml import too_deep
 from venvctl.lockfiles.wanted import check_known
 
@@ -61,7 +61,7 @@ def read_pipfile(files: Files, path: Path, options: LockOptions) -> Lock:
         for package, entry in tables.table(category).items():
             # pipenv: what an earlier category has stands
             found.setdefault(
-                canonicalize_name(package), _entry(package, entry, indexes, path, files)
+                package_name(package, entry.place), _entry(package, entry, indexes, path, files)
             )
     return Lock(
         path=path,
@@ -74,6 +74,11 @@ def read_pipfile(files: Files, path: Path, options: LockOptions) -> Lock:
             packages=[each for each in found.values() if isinstance(each, Package)],
         ),
         pins=tuple(each for each in found.values() if isinstance(each, Pin)),
+        insecure_hosts=tuple(
+            split_url(source.text("url"), source.place).netloc.rpartition("@")[2]
+            for source in meta.tables("sources")
+            if source.values.get("verify_ssl") is False
+        ),
     )
 
 

@@ -85,7 +85,8 @@ def read_poetry(files: Files, path: Path, options: LockOptions) -> Lock:
 def _check_version(metadata: Table, name: str) -> Version:
     text = metadata.text("lock-version", "1.0")
     version = metadata.version("lock-version", text)
-    if version.major > _NEWEST.major:
+    # Each minor version so far meant something else by what was there before.
+    if version.release[:2] > _NEWEST.release:
         raise LockError(
             f"{name}: `lock-version` {version} is not known; venvctl knows {_NEWEST}.",
             hint="Upgrade venvctl, or make the lock with an older Poetry.",
@@ -148,7 +149,7 @@ def _entry(
     package: Table, old_files: Table, marker: Marker | None, path: Path, files: Files
 ) -> Pin | Package:
     """A pin, or what comes straight from a URL, a repository or a file."""
-    name = canonicalize_name(package.text("name"))
+    name = package.name()
     version = package.version("version", package.text("version"))
     place = package.place
     source = package.table("source")

@@ -59,7 +59,7 @@ def read_graph(files: Files, lock: Path, packages: Sequence[Table], options: Loc
     for key, dependencies in groups.items():
         if canonicalize_name(key) in wanted:
             roots += _edges(dependencies, frozenset())
-    return Graph(roots=tuple(roots), nodes=tuple(map(_node, packages)))
+    return Graph(name=files.display(lock), roots=tuple(roots), nodes=tuple(map(_node, packages)))
 
 
 def _optional(poetry: Table, options: LockOptions) -> frozenset[str]:
@@ -76,7 +76,7 @@ def _optional(poetry: Table, options: LockOptions) -> frozenset[str]:
 
 def _node(package: Table) -> Node:
     return Node(
-        name=canonicalize_name(package.text("name")),
+        name=package.name(),
         version=package.version("version", package.text("version")),
         place=package.place,
         edges=tuple(_edges(package.table("dependencies"), None)),

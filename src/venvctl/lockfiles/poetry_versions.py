@@ -66,4 +66,4 @@ def _next(operator: str, version: Version) -> str:
     else:
         # ^1.2.3 allows all of 1; ^0.2.3 all of 0.2; ^0.0.3 only itself
         position = next((index for index, number in enumerate(release) if number), len(release) - 1)
-    return ".".join(map(str, [*release[:position], release[position] + 1])) + ".dev0"
+    return ".".join(map(str, [*release[:position], release[position] + 1]))

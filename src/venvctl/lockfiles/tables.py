@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from packaging.markers import InvalidMarker, Marker
+from packaging.utils import InvalidName, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from venvctl.errors import LockError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from packaging.utils import NormalizedName
 
 _HINT = "The file is damaged, or newer than venvctl knows; make the lock again."
 
@@ -84,9 +87,25 @@ class Table:
                 f"{self.place}: `{key}` {text!r} is not a version (PEP 440).", hint=_HINT
             ) from error
 
+    def name(self, key: str = "name") -> NormalizedName:
+        """A package's name, normalized (PEP 503)."""
+        return package_name(self.text(key), self.place)
+
     def wrong(self, key: str, expected: str) -> LockError:
         """The error for a value of another type."""
         return LockError(f"{self.place}: `{key}` is not {expected}.", hint=_HINT)
+
+
+def package_name(text: str, place: str) -> NormalizedName:
+    """Normalize a package's name (PEP 503).
+
+    Raises:
+        LockError: it has what no name may have.
+    """
+    try:
+        return canonicalize_name(text, validate=True)
+    except InvalidName as error:
+        raise LockError(f"{place}: {text[:80]!r} can't be a package's name.", hint=_HINT) from error
 
 
 def parse_marker(text: str, place: str) -> Marker:
