@@ -81,10 +81,11 @@ def _command(options: LockOptions) -> list[str]:
             *(f"--extras={extra}" for extra in options.extras),
         ]
     if options.format == "pdm":
-        names = [*options.extras, *options.groups]
         return [
-            *(*tool, "pdm", "export", "--format", "requirements", "--prod"),
-            *(f"--group={name}" for name in names),
+            *(*tool, "pdm", "export", "--format", "requirements"),
+            # Groups here are PDM's development groups, which it refuses beside `--prod`.
+            *([] if options.groups else ["--prod"]),
+            *(f"--group={name}" for name in (*options.extras, *options.groups)),
         ]
     categories = ["default", *options.groups]
     return [
