@@ -43,19 +43,21 @@ def project(tmp_path: Path) -> Path:
 def test_a_registered_name_needs_no_project(standing: Standing, project: Path) -> None:
     (project / "compose.yaml").write_text("not a compose file")
 
-    assert resolve(NAME, standing.root, HERE, project) == NAME
+    assert resolve(NAME, standing.root.registry.names(), HERE, project) == NAME
 
 
 def test_in_a_project_its_keys_and_names_are_known(standing: Standing, project: Path) -> None:
-    assert resolve("venv", standing.root, HERE, project) == "shop_venv"
-    assert resolve_all(["shop_venv", "venv"], standing.root, HERE, project) == ["shop_venv"]
+    assert resolve("venv", standing.root.registry.names(), HERE, project) == "shop_venv"
+    assert resolve_all(["shop_venv", "venv"], standing.root.registry.names(), HERE, project) == [
+        "shop_venv"
+    ]
 
 
 def test_an_unknown_name_is_told_with_those_that_are_known(
     standing: Standing, project: Path
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        resolve("vnev", standing.root, HERE, project)
+        resolve("vnev", standing.root.registry.names(), HERE, project)
 
     assert caught.value.message == (
         "There is no environment 'vnev'; known: shop_venv, venv (of the project shop)."

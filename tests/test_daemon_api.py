@@ -27,6 +27,7 @@ from venvctl.daemon.service import Service
 from venvctl.environments import Event
 from venvctl.progress import Silent
 from venvctl.registration import Registration
+from venvctl.remote import Remote
 from venvctl.root import Root
 from venvctl.specification import EnvironmentSpecification
 
@@ -388,7 +389,7 @@ def _do_orders(service: Service) -> None:
 
 def test_the_client_raises_what_the_daemon_answers(running: Running) -> None:
     with pytest.raises(RemoteError) as caught:
-        Client(running.path).status("shop")
+        Remote(Client(running.path)).status("shop")
 
     assert (caught.value.code, caught.value.exit_code) == ("usage", 2)
     assert caught.value.message == "There is no environment 'shop'."

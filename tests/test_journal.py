@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import venvctl
+from venvctl.backend import Here
 from venvctl.cli.application import run
 from venvctl.environments import Event
 from venvctl.errors import ExitCode
@@ -59,7 +60,7 @@ def record(root: Root, name: str, second: int, **fields: object) -> None:
 def test_several_histories_are_one_log_in_the_order_of_time(
     root: Root, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert [entry.environment for entry in Journal(root).read()] == [
+    assert [entry.environment for entry in Journal(Here(root)).read()] == [
         "shop_web",
         "shop_api",
         "shop_web",
@@ -98,7 +99,7 @@ def test_an_unknown_environment_is_wrong_usage(
 
 
 def test_each_entry_is_told_once_also_of_an_environment_that_is_new(root: Root) -> None:
-    everything, one = Journal(root), Journal(root, ["shop_api"])
+    everything, one = Journal(Here(root)), Journal(Here(root), ["shop_api"])
     assert len(everything.read()) == 3
     assert len(one.read()) == 1
 
@@ -112,7 +113,7 @@ def test_each_entry_is_told_once_also_of_an_environment_that_is_new(root: Root) 
 
 
 def test_a_history_that_was_begun_anew_is_told_from_its_beginning(root: Root) -> None:
-    journal = Journal(root, ["shop_web"])
+    journal = Journal(Here(root), ["shop_web"])
     journal.read()
     (root.environment("shop_web").directory / "history.jsonl").unlink()
     record(root, "shop_web", 9, kind="sync")

@@ -1,7 +1,7 @@
-"""Speaks to a running daemon: what a command would do itself, done by whoever owns the root.
+"""Speaks to a running daemon: HTTP with JSON over its Unix socket.
 
-The command reads the lock and runs compose as its own user, and hands over the text of the lock and
-what it resolved; the daemon does the rest and tells how far it is.
+What is asked, and what the answers mean, is `remote`'s; here is how a daemon is found, asked and
+listened to.
 """
 
 from __future__ import annotations
@@ -13,23 +13,22 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import venvctl
 from venvctl.document import Document
-from venvctl.errors import DaemonUnreachableError, ExitCode, LockError, VenvctlError
-from venvctl.lockfiles import LockOptions, read, read_file
+from venvctl.errors import DaemonUnreachableError, ExitCode, StoppedError, VenvctlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from venvctl.progress import Progress
-    from venvctl.registration import Registration
-    from venvctl.restore import RestoreResult
-    from venvctl.rollback import RollbackResult
-    from venvctl.rollout import StepResult
-    from venvctl.sync import SyncOptions, SyncResult
 
+_SYSTEM = Path("/run/venvctl/control.sock")
 _CONNECT_SECONDS = 2.0
+# A daemon that does not even say how it is for so long is none that can be worked with.
+_HEALTH_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
 _LINES = "application/x-ndjson"
+_UNKNOWN = frozenset({404, 405})
 
 
 class RemoteError(VenvctlError):
@@ -47,10 +46,9 @@ def socket_path() -> Path:
     said = os.environ.get("VENVCTL_SOCKET", "")
     if said:
         return Path(said)
-    system = Path("/run/venvctl/control.sock")
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if os.geteuid() == 0 or not runtime:
-        return system
+        return _SYSTEM
     return Path(runtime) / "venvctl" / "control.sock"
 
 
@@ -58,7 +56,7 @@ def candidates() -> list[Path]:
     """Where a daemon may be found, the nearest first: the user's own one, then the system's."""
     found = [socket_path()]
     if not os.environ.get("VENVCTL_SOCKET"):
-        found.append(Path("/run/venvctl/control.sock"))
+        found.append(_SYSTEM)
     return list(dict.fromkeys(found))
 
 
@@ -112,80 +110,18 @@ class Client:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._health: Document | None = None
+
+    @property
+    def health(self) -> Document:
+        """How it was when it was first asked."""
+        if self._health is None:
+            self._health = self.ask("GET", "/v1/health", seconds=_HEALTH_SECONDS)
+        return self._health
 
     def root(self) -> Path:
         """The root that it works on."""
-        return Path(self.ask("GET", "/v1/health").text("root"))
-
-    def sync(
-        self, registration: Registration, options: SyncOptions, progress: Progress
-    ) -> SyncResult:
-        """As `venvctl.sync.sync`: the lock is read here, as this user, and handed over.
-
-        Raises:
-            DaemonUnreachableError: it went away; what it had begun, it takes up again.
-            VenvctlError: as the daemon's own sync.
-        """
-        body = {
-            "force": options.force,
-            "dry_run": options.dry_run,
-            "offline": options.offline,
-            "restart": options.restart,
-            "defer_rollout": options.defer_rollout,
-            "recreated": sorted(options.recreated),
-            "registration": registration.to_dict(),
-            "files": _lock_files(registration),
-        }
-        path = f"/v1/environments/{registration.name}/sync"
-        (result,) = self.work(path, body, progress).tables("environments")
-        return _sync_result(result)
-
-    def rollback(self, name: str, *, to: int | None, progress: Progress) -> RollbackResult:
-        """As `venvctl.rollback.rollback`."""
-        from venvctl.rollback import RollbackResult  # noqa: PLC0415 - only here
-
-        data = self.work(f"/v1/environments/{name}/rollback", {"to": to}, progress)
-        return RollbackResult(
-            environment=data.text("environment"),
-            generation=data.integer("generation"),
-            previous=data.integer("previous"),
-            key=data.text("key"),
-            held=data.text("held"),
-            changes=data.texts("changes"),
-            steps=_steps(data),
-        )
-
-    def restore(self, name: str, *, snapshot: str | None, progress: Progress) -> RestoreResult:
-        """As `venvctl.restore.restore`."""
-        from venvctl.restore import RestoreResult  # noqa: PLC0415 - only here
-
-        data = self.work(f"/v1/environments/{name}/restore", {"snapshot": snapshot}, progress)
-        return RestoreResult(
-            environment=data.text("environment"),
-            generation=data.integer("generation"),
-            previous=data.integer("previous"),
-            key=data.text("key"),
-            packages=data.integer("packages"),
-            replaced=data.flag("replaced"),
-            steps=_steps(data),
-        )
-
-    def follow(self, project: str, document: object) -> None:
-        """Have a project's lockfiles followed; `document` is `ComposeProject.to_dict`'s."""
-        self.ask("PUT", f"/v1/projects/{project}", document)
-
-    def unfollow(self, project: str) -> bool:
-        """Have a project followed no more; says whether it was."""
-        return self.ask("DELETE", f"/v1/projects/{project}").flag("followed")
-
-    def status(self, name: str) -> Document:
-        """The data of `venvctl status --json`, for one environment."""
-        return self.ask("GET", f"/v1/environments/{name}")
-
-    def names(self) -> list[str]:
-        """The names of all registered environments."""
-        listed = self.ask("GET", "/v1/environments").tables("environments")
-        return [each.text("environment") for each in listed]
+        return Path(self.health.text("root"))
 
     def events(self, *, after: int = -1) -> Iterator[Document]:
         """What happens from now on, until the daemon ends.
@@ -193,35 +129,57 @@ class Client:
         Args:
             after: first what happened after that number; 0 for all that is remembered.
         """
-        yield from self._lines("GET", f"/v1/events?after={after}", None)
+        for _, line in self._lines("GET", f"/v1/events?after={after}", None):
+            yield line
 
-    def ask(self, method: str, path: str, body: object = None) -> Document:
+    def ask(
+        self, method: str, path: str, body: object = None, *, seconds: float = _ANSWER_SECONDS
+    ) -> Document:
         """The data of one answer.
 
+        Args:
+            method: of HTTP.
+            path: with its query.
+            body: what `json` can write; None for no body.
+            seconds: how long the daemon may be silent.
+
         Raises:
+            DaemonUnreachableError: it does not answer.
             VenvctlError: the error that it answers with.
         """
         last = None
-        for line in self._lines(method, path, body, timeout=_ANSWER_SECONDS, accept="*/*"):
-            last = line
-        return _data(last, self.path)
+        for last in self._lines(method, path, body, seconds=seconds, accept="*/*"):  # noqa: B007 - the last one is wanted
+            pass
+        return self._data(last)
 
-    def work(self, path: str, body: object, progress: Progress) -> Document:
-        """Have something done, and be told how far it is; its data."""
+    def work(self, method: str, path: str, body: object, progress: Progress) -> Document:
+        """Have something done, and be told how far it is; its data.
+
+        Raises:
+            DaemonUnreachableError: it went away; what it had begun, it takes up again.
+            VenvctlError: what it failed with.
+        """
         last = None
-        for line in self._lines("POST", path, body):
-            if "stage" in line.fields:
-                stage = line.table("stage")
-                progress.stage(
-                    stage.text("name"), total=stage.integer("total"), unit=stage.text("unit")
+        try:
+            for status, line in self._lines(method, path, body):
+                if "stage" in line.fields:
+                    stage = line.table("stage")
+                    progress.stage(
+                        stage.text("name"), total=stage.integer("total"), unit=stage.text("unit")
+                    )
+                elif "advance" in line.fields:
+                    progress.advance(line.integer("advance"))
+                elif "warning" in line.fields:
+                    progress.warn(line.text("warning"))
+                else:
+                    last = (status, line)
+        except BaseException as error:
+            if not isinstance(error, Exception):  # Ctrl-C, or SIGTERM
+                progress.warn(
+                    "What the daemon had begun, it finishes; `venvctl logs --follow` shows it."
                 )
-            elif "advance" in line.fields:
-                progress.advance(line.integer("advance"))
-            elif "warning" in line.fields:
-                progress.warn(line.text("warning"))
-            else:
-                last = line
-        return _data(last, self.path)
+            raise
+        return self._data(last)
 
     def _lines(
         self,
@@ -229,10 +187,11 @@ class Client:
         path: str,
         body: object,
         *,
-        timeout: float | None = None,
+        seconds: float | None = None,
         accept: str = _LINES,
-    ) -> Iterator[Document]:
-        connection = _Connection(self.path, timeout)
+    ) -> Iterator[tuple[int, Document]]:
+        """The HTTP status and each line of an answer."""
+        connection = _Connection(self.path, seconds)
         payload = None if body is None else json.dumps(body).encode()
         try:
             connection.request(
@@ -243,14 +202,39 @@ class Client:
             )
             with connection.getresponse() as response:
                 while line := response.readline():
-                    yield Document.parse(json.loads(line), f"the answer of {self.path}")
+                    yield (
+                        response.status,
+                        Document.parse(json.loads(line), f"the answer of {self.path}"),
+                    )
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise DaemonUnreachableError(
-                f"The daemon on {self.path} went away: {str(error) or type(error).__name__}.",
+                f"The daemon on {self.path} went away: {_words(error)}.",
                 hint="What it had begun, it takes up again when it starts.",
             ) from error
         finally:
             connection.close()
+
+    def _data(self, answer: tuple[int, Document] | None) -> Document:
+        if answer is None:
+            raise DaemonUnreachableError(
+                f"The daemon on {self.path} went away before it was done.",
+                hint="What it had begun, it takes up again when it starts.",
+            )
+        status, line = answer
+        if line.flag("ok"):
+            return line.table("data")
+        error = line.table("error")
+        code, message = error.text("code"), error.text("message")
+        if code == StoppedError.code:
+            raise StoppedError(message, hint=error.text("hint"))
+        if status in _UNKNOWN and not line.text("command"):
+            version = self.health.text("version", "an older version")
+            raise DaemonUnreachableError(
+                f"The daemon on {self.path} does not know this request: it is {version}, and this "
+                f"is {venvctl.__version__}.",
+                hint="Have it started again: `systemctl restart venvctl`.",
+            )
+        raise RemoteError(message, hint=error.text("hint"), code=code)
 
 
 class _Connection(http.client.HTTPConnection):
@@ -267,85 +251,10 @@ class _Connection(http.client.HTTPConnection):
         self.sock.settimeout(self._seconds)
 
 
-def _data(line: Document | None, path: Path) -> Document:
-    if line is None:
-        raise DaemonUnreachableError(
-            f"The daemon on {path} went away before it was done.",
-            hint="What it had begun, it takes up again when it starts.",
-        )
-    if line.flag("ok"):
-        return line.table("data")
-    error = line.table("error")
-    raise RemoteError(error.text("message"), hint=error.text("hint"), code=error.text("code"))
-
-
-def _lock_files(registration: Registration) -> dict[str, str]:
-    """The text of every file of the lock, as this user can read them."""
-    files: dict[str, str] = {}
-
-    def remember(path: Path) -> bytes:
-        content = read_file(path)
-        # Bytes that are no UTF-8 go as lone surrogates (PEP 383), which JSON can carry.
-        files[str(path)] = content.decode("utf-8", "surrogateescape")
-        return content
-
-    specification = registration.specification
-    try:
-        read(
-            specification.lock,
-            options=LockOptions(
-                format=specification.format,
-                extras=specification.extras,
-                groups=specification.groups,
-                package=specification.package,
-                project=registration.directory,
-            ),
-            read_bytes=remember,
-        )
-    except LockError:
-        if not files:
-            raise  # there is nothing that the daemon could say more of
-    return files
-
-
-def _sync_result(data: Document) -> SyncResult:
-    from venvctl.plan import Action  # noqa: PLC0415 - only here
-    from venvctl.sync import SyncResult  # noqa: PLC0415 - only here
-
-    seconds = data.table("seconds")
-    return SyncResult(
-        environment=data.text("environment"),
-        action=Action(data.text("action")),
-        because=data.text("because"),
-        reasons=data.texts("reasons"),
-        key=data.text("key"),
-        generation=data.integer("generation"),
-        previous=data.integer("previous"),
-        changes=data.texts("changes"),
-        fetched=data.integer("fetched"),
-        built=data.integer("built"),
-        missing=data.texts("missing"),
-        volume_created=data.flag("volume_created"),
-        warnings=data.texts("warnings"),
-        steps=_steps(data),
-        seconds={name: seconds.number(name) for name in seconds.fields},
-        dry_run=data.flag("dry_run"),
-    )
-
-
-def _steps(data: Document) -> tuple[StepResult, ...]:
-    from venvctl.rollout import Outcome, StepResult  # noqa: PLC0415 - only here
-
-    return tuple(
-        StepResult(
-            name=step.text("name"),
-            action=step.text("action"),
-            outcome=Outcome(step.text("outcome")),
-            because=step.text("because"),
-            seconds=step.number("seconds"),
-        )
-        for step in data.tables("steps")
-    )
+def _words(error: Exception) -> str:
+    if isinstance(error, http.client.IncompleteRead):
+        return "its answer ended in the middle"
+    return str(error) or type(error).__name__
 
 
 def _exit_code(code: str) -> ExitCode:

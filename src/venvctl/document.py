@@ -59,8 +59,20 @@ class Document:
         """A list of strings; empty when it is missing."""
         values = self._field(key, list, "a list", [])
         if not all(isinstance(value, str) for value in values):
-            raise self._wrong(key, "a list of texts")
+            raise self.wrong(key, "a list of texts")
         return tuple(values)
+
+    def integers(self, key: str) -> tuple[int, ...]:
+        """A list of whole numbers; empty when it is missing."""
+        values = self._field(key, list, "a list", [])
+        if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+            raise self.wrong(key, "a list of whole numbers")
+        return tuple(values)
+
+    def numbers(self, key: str) -> dict[str, float]:
+        """Numbers by name; empty when it is missing."""
+        table = self.table(key)
+        return {name: table.number(name) for name in table.fields}
 
     def mapping(self, key: str) -> dict[str, str]:
         """Strings by name, without those that are null; empty when it is missing."""
@@ -70,7 +82,7 @@ class Document:
             if value is not None
         }
         if not all(isinstance(value, str) for value in values.values()):
-            raise self._wrong(key, "an object of texts")
+            raise self.wrong(key, "an object of texts")
         return values
 
     def table(self, key: str) -> Document:
@@ -82,7 +94,7 @@ class Document:
         """A list of objects; empty when it is missing."""
         values = self._field(key, list, "a list", [])
         if not all(isinstance(value, dict) for value in values):
-            raise self._wrong(key, "a list of objects")
+            raise self.wrong(key, "a list of objects")
         return tuple(
             Document(fields, self.source, f"{self.path}{key}[{index}].")
             for index, fields in enumerate(values)
@@ -98,8 +110,9 @@ class Document:
             return default
         # JSON's true is no number, though Python's is.
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise self._wrong(key, description)
+            raise self.wrong(key, description)
         return value
 
-    def _wrong(self, key: str, description: str) -> ConfigurationError:
+    def wrong(self, key: str, description: str) -> ConfigurationError:
+        """The error that a field is not what it should be, e.g. ``a list of texts``."""
         return ConfigurationError(f"{self.path}{key} in {self.source} is not {description}.")

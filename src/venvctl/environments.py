@@ -62,6 +62,7 @@ class State:
         restarts: container ID → when rollouts restarted it lately (seconds since the epoch).
         stopped: IDs of containers that were stopped to be started again, and may not have been.
         error: what the last sync failed with; empty after one that did not.
+        error_files: of the lock, which it may quote.
     """
 
     inputs: Mapping[str, str] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class State:
     restarts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     stopped: tuple[str, ...] = ()
     error: str = ""
+    error_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,7 @@ class Event:
         time: UTC, RFC 3339. kind: sync, switch, rollback, restore, rollout, failure, removal.
         generation: number, 0 if there is none. key: its key. previous: number before, 0 if none.
         reasons, changes, notes: sentences for a person.
+        files: of the lock, which the notes may quote.
     """
 
     time: str
@@ -97,6 +100,7 @@ class Event:
     reasons: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
 
 class Environment:
@@ -266,6 +270,7 @@ class Environment:
             "restarts": {name: list(moments) for name, moments in state.restarts.items()},
             "stopped": list(state.stopped),
             "error": state.error,
+            "error-files": list(state.error_files),
         }
         disk.write_file(self.directory / "state.json", json.dumps(document, indent=1).encode())
 
@@ -304,6 +309,7 @@ class Environment:
                         reasons=tuple(document.get("reasons", ())),
                         changes=tuple(document.get("changes", ())),
                         notes=tuple(document.get("notes", ())),
+                        files=tuple(document.get("files", ())),
                     )
                 )
             except (ValueError, KeyError, TypeError):
@@ -330,4 +336,5 @@ def _state(document: dict[str, Any]) -> State:
         },
         stopped=tuple(str(name) for name in document.get("stopped", ())),
         error=str(document.get("error", "")),
+        error_files=tuple(str(path) for path in document.get("error-files", ())),
     )

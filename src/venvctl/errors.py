@@ -59,6 +59,18 @@ class DaemonUnreachableError(VenvctlError):
     exit_code = ExitCode.UNREACHABLE
 
 
+class StoppedError(DaemonUnreachableError):
+    """The daemon is being stopped, and the work with it; nothing is lost by it."""
+
+    code = "daemon-stopping"
+
+
+class ForbiddenError(VenvctlError):
+    """The daemon does not take this from the user at the other end of its socket."""
+
+    code = "forbidden"
+
+
 class EngineError(VenvctlError):
     """The Docker Engine answered, and refused."""
 

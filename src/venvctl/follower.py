@@ -24,10 +24,10 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from venvctl import lockfiles, plan
+from venvctl import lockfiles
 from venvctl.errors import ExitCode, VenvctlError
 from venvctl.plan import Action
-from venvctl.sync import SyncOptions, SyncResult, sync
+from venvctl.survey import SyncOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,9 +35,10 @@ if TYPE_CHECKING:
 
     from watchdog.observers.api import ObservedWatch
 
+    from venvctl.backend import Backend
     from venvctl.progress import Progress
     from venvctl.registration import Registration
-    from venvctl.root import Root
+    from venvctl.sync import SyncResult
 
 # Seconds for which a file must stay as it is until it counts as saved.
 QUIET = 0.3
@@ -220,31 +221,39 @@ class Followed:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One environment to be followed: as it was asked for, who works on it, its generation."""
+
+    registration: Registration
+    backend: Backend
+    generation: int
+
+
 @dataclass(slots=True)
 class _Track:
     """One environment under way: what is known of its lock, and the last error told."""
 
     registration: Registration
+    backend: Backend
+    generation: int
     settling: Settling
     paths: tuple[str, ...]
     told: str = ""
 
 
-def follow(
-    registrations: Sequence[Registration], root: Root, *, offline: bool, progress: Progress
-) -> Iterator[Followed]:
+def follow(goals: Sequence[Goal], *, offline: bool, progress: Progress) -> Iterator[Followed]:
     """Sync each environment whenever its lock has changed; never ends by itself.
 
     A failure is given, not raised: the next change may mend it. A lock that is gone is told, and
     nothing is done about it.
 
     Args:
-        registrations: which ones.
-        root: their root.
+        goals: which ones.
         offline: ask no index.
         progress: told of each sync's steps.
     """
-    tracks = [_start(registration, root) for registration in registrations]
+    tracks = [_start(goal) for goal in goals]
     with LockWatcher() as watcher:
         _listen(watcher, tracks, progress)
         pause = 0.0  # what was saved before the first look is no less a change
@@ -261,24 +270,22 @@ def follow(
                     gone = tuple(path for path, digest in digests.items() if not digest)
                     yield Followed(environment=track.registration.name, missing=gone)
                 elif verdict is Verdict.SETTLED:
-                    done = _serve(track, digests, root, offline=offline, progress=progress)
+                    done = _serve(track, digests, offline=offline, progress=progress)
                     _listen(watcher, tracks, progress)
                     pause = 0.0  # it took time: somebody else's lock may have changed
                     if done is not None:
                         yield done
 
 
-def _start(registration: Registration, root: Root) -> _Track:
-    digests = _served_digests(registration, root)
-    return _Track(registration=registration, settling=Settling(digests), paths=tuple(digests))
-
-
-def _served_digests(registration: Registration, root: Root) -> dict[str, str]:
-    """What the last sync read, by path: whatever differs from it was changed since."""
-    inputs = root.environment(registration.name).state().inputs
-    lock = str(registration.specification.lock)
-    digests = plan.lock_digests(inputs)
-    return digests if lock in digests else {lock: ""}
+def _start(goal: Goal) -> _Track:
+    digests = goal.backend.served(goal.registration)
+    return _Track(
+        registration=goal.registration,
+        backend=goal.backend,
+        generation=goal.generation,
+        settling=Settling(digests),
+        paths=tuple(digests),
+    )
 
 
 def _listen(watcher: LockWatcher, tracks: Iterable[_Track], progress: Progress) -> None:
@@ -290,7 +297,6 @@ def _listen(watcher: LockWatcher, tracks: Iterable[_Track], progress: Progress) 
 def _serve(
     track: _Track,
     digests: Mapping[str, str],
-    root: Root,
     *,
     offline: bool,
     progress: Progress,
@@ -299,7 +305,7 @@ def _serve(
     name, began = track.registration.name, track.settling.changed_at
     try:
         options = SyncOptions(offline=offline, wait=_WAIT)
-        result = sync(track.registration, root, options, progress)
+        result = track.backend.sync(name, track.registration, options, progress)
     except VenvctlError as error:
         track.settling.served(digests)
         if error.exit_code in _WORTH_A_RETRY:
@@ -308,9 +314,11 @@ def _serve(
                 return None
         track.told = error.message
         return Followed(environment=name, error=error)
-    read = _served_digests(track.registration, root)
+    read = track.backend.served(track.registration)
     track.paths, track.told = tuple(read), ""
     track.settling.served(read)
-    if result.action is Action.NOTHING:
+    before, track.generation = track.generation, result.generation
+    # A daemon that saw the same save may have been faster: what it came to is told all the same.
+    if result.action is Action.NOTHING and result.generation == before:
         return None
     return Followed(environment=name, result=result, seconds=time.monotonic() - began)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from venvctl.backend import Backend
     from venvctl.environments import Event
-    from venvctl.root import Root
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,26 +24,27 @@ class Journal:
     """Reads the histories of environments, each entry once.
 
     Args:
-        root: whose environments.
+        backend: who has the environments.
         names: those that are wanted; empty means all, also those that come later.
     """
 
-    def __init__(self, root: Root, names: Sequence[str] = ()) -> None:
-        self._root = root
+    def __init__(self, backend: Backend, names: Sequence[str] = ()) -> None:
+        self._backend = backend
         self._names = tuple(names)
         self._told: dict[str, int] = {}
-        self._sizes: dict[str, int] = {}
+        self._marks: dict[str, int] = {}
 
     def read(self) -> list[Entry]:
         """What happened since the last call, oldest first; the first call gives everything."""
         fresh: list[Entry] = []
-        for name in self._names or self._root.registry.names():
-            size = self._size(name)
-            # Sizes first: what is appended while the file is read is found the next time.
-            if self._sizes.get(name) == size:
-                continue
-            self._sizes[name] = size
-            history = self._root.environment(name).history()
+        for name in self._names or self._backend.names():
+            mark = self._backend.history_mark(name)
+            # Marks first: what is appended while the file is read is found the next time.
+            if mark is not None:
+                if self._marks.get(name) == mark:
+                    continue
+                self._marks[name] = mark
+            history = self._backend.history(name)
             told = self._told.get(name, 0)
             # A shorter one was begun anew.
             start = told if len(history) >= told else 0
@@ -51,9 +52,3 @@ class Journal:
             self._told[name] = len(history)
         # All times are UTC and equally long; what one environment did stays in its order.
         return sorted(fresh, key=lambda entry: entry.event.time)
-
-    def _size(self, name: str) -> int:
-        try:
-            return (self._root.environment(name).directory / "history.jsonl").stat().st_size
-        except FileNotFoundError:
-            return 0

@@ -185,6 +185,7 @@ class Registry:
         path = self._root / "projects" / f"{project}.json"
         followed = path.exists()
         disk.remove_file(path)
+        disk.remove_file(path.with_suffix(".owner"))  # the daemon's note of who asked for it
         return followed
 
     def projects(self) -> list[ComposeProject]:

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import os
 
+_VARIABLES = ("VENVCTL_ROOT", "STATE_DIRECTORY")
+
+
+def is_said() -> bool:
+    """Whether a variable says where the root is."""
+    return any(os.environ.get(variable) for variable in _VARIABLES)
+
 
 def locate() -> str:
     """Path of the root: $VENVCTL_ROOT, $STATE_DIRECTORY, or the system's or user's place for it.
@@ -11,7 +18,7 @@ def locate() -> str:
     Raises:
         RootError: the variable names no absolute path.
     """
-    for variable in ("VENVCTL_ROOT", "STATE_DIRECTORY"):
+    for variable in _VARIABLES:
         # systemd separates several state directories by colons; the first is ours
         text = os.environ.get(variable, "").partition(":")[0]
         if text:

@@ -11,12 +11,15 @@ from venvctl.policy import ChangeKind, ServicePolicy
 from venvctl.sync import outstanding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from venvctl.engine.model import Container
     from venvctl.environments import Environment, Event, Generation, State
     from venvctl.registration import Registration
     from venvctl.root import Root
+
+    _Read = Callable[[Path], bytes]
 
 # Events after which their generation is the one that new processes get.
 _SWITCHING = frozenset({"sync", "rollback", "restore", "switch"})
@@ -89,10 +92,19 @@ class EnvironmentStatus:
     holders: tuple[Holder, ...] = ()
 
 
-def status(registration: Registration, root: Root) -> EnvironmentStatus:
+def status(
+    registration: Registration,
+    root: Root,
+    read_bytes: Callable[[Path], bytes] = lockfiles.read_file,
+) -> EnvironmentStatus:
     """Where one environment stands; nothing is changed.
 
     What can't be told, as the engine is away or a file is damaged, is said in its place.
+
+    Args:
+        registration: the environment's.
+        root: where it is kept.
+        read_bytes: what reads the lock's files.
     """
     environment = root.environment(registration.name)
     state, history = environment.state(), environment.history()
@@ -103,11 +115,11 @@ def status(registration: Registration, root: Root) -> EnvironmentStatus:
     except IntegrityError as error:
         problem = error.message
     try:
-        reasons = outstanding(registration, root)
+        reasons = outstanding(registration, root, read_bytes)
     except EngineUnreachableError as error:
-        engine, reasons = error.message, _lock_reasons(registration, state)
+        engine, reasons = error.message, _lock_reasons(registration, state, read_bytes)
     except VenvctlError as error:
-        problem, reasons = error.message, _lock_reasons(registration, state)
+        problem, reasons = error.message, _lock_reasons(registration, state, read_bytes)
     holders: tuple[Holder, ...] = ()
     if not engine:
         try:
@@ -120,7 +132,7 @@ def status(registration: Registration, root: Root) -> EnvironmentStatus:
         project=registration.project,
         directory=str(registration.directory),
         lock=str(registration.specification.lock),
-        lock_state=_lock_state(registration, state),
+        lock_state=_lock_state(registration, state, read_bytes),
         mount=registration.mount,
         generation=current.number if current else 0,
         key=current.key if current else "",
@@ -212,24 +224,24 @@ def _policy(container: Container) -> ServicePolicy | None:
         return None
 
 
-def _lock_state(registration: Registration, state: State) -> str:
-    now = _lock_now(registration, state)
+def _lock_state(registration: Registration, state: State, read_bytes: _Read) -> str:
+    now = _lock_now(registration, state, read_bytes)
     if not all(now.values()):
         return "missing"
     return "unchanged" if now == plan.lock_digests(state.inputs) else "changed"
 
 
-def _lock_reasons(registration: Registration, state: State) -> tuple[str, ...]:
+def _lock_reasons(registration: Registration, state: State, read_bytes: _Read) -> tuple[str, ...]:
     """What can be told of the reasons without the engine: the images are taken to be the same."""
-    now = plan.with_locks(state.inputs, _lock_now(registration, state))
+    now = plan.with_locks(state.inputs, _lock_now(registration, state, read_bytes))
     return plan.reasons(state.inputs, now)
 
 
-def _lock_now(registration: Registration, state: State) -> Mapping[str, str]:
+def _lock_now(registration: Registration, state: State, read_bytes: _Read) -> Mapping[str, str]:
     """The digests of the lock's files: those that the last sync read, or the one it begins with."""
     before = plan.lock_digests(state.inputs)
     lock = str(registration.specification.lock)
-    return lockfiles.digests(before if lock in before else [lock])
+    return lockfiles.digests(before if lock in before else [lock], read_bytes)
 
 
 def _content(current: Generation | None, root: Root) -> tuple[int, str]:

@@ -50,13 +50,14 @@ class SyncOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One sync under way: what it works on."""
+    """One sync under way: what it works on, and the files that it read of the lock."""
 
     registration: Registration
     root: Root
     environment: Environment
     options: SyncOptions
     watch: Stopwatch
+    read: lockfiles.Recording
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +95,7 @@ def look(work: Work) -> Look:
     images = interpreters.images(work.registration, work.root)
     lock = str(work.registration.specification.lock)
     paths = plan.lock_paths(state.inputs)
-    digests = lockfiles.digests(paths if lock in paths else [lock], work.options.read_bytes)
+    digests = lockfiles.digests(paths if lock in paths else [lock], work.read)
     now = inputs(work, digests, images)
     return Look(
         state=state,
@@ -126,7 +127,7 @@ def read_lock(work: Work) -> Lock:
             package=specification.package,
             project=work.registration.directory,
         ),
-        read_bytes=work.options.read_bytes,
+        read_bytes=work.read,
     )
     for warning in lock.warnings:
         work.watch.warn(warning)

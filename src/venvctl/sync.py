@@ -10,9 +10,10 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from venvctl import changeover, interpreters, plan, survey, volumes
+from venvctl import changeover, interpreters, lockfiles, plan, survey, volumes
 from venvctl.environments import Event
 from venvctl.errors import RolloutFailedError, RolloutStuckError, VenvctlError
+from venvctl.lockfiles import Recording
 from venvctl.origin import Origin
 from venvctl.plan import Action
 from venvctl.progress import Silent
@@ -20,7 +21,8 @@ from venvctl.stopwatch import Stopwatch
 from venvctl.survey import Look, SyncOptions, Work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from venvctl.environments import Generation
     from venvctl.lockfiles import Lock
@@ -93,6 +95,7 @@ def sync(
         environment=root.environment(registration.name),
         options=options,
         watch=Stopwatch(progress),
+        read=Recording(options.read_bytes),
     )
     look = survey.look(work)
     if not look.reasons:
@@ -115,13 +118,17 @@ def sync(
                 raise
 
 
-def outstanding(registration: Registration, root: Root) -> tuple[str, ...]:
+def outstanding(
+    registration: Registration,
+    root: Root,
+    read_bytes: Callable[[Path], bytes] = lockfiles.read_file,
+) -> tuple[str, ...]:
     """Every reason why a sync would look at anything now; none means that nothing is to do.
 
     Raises:
         VenvctlError: what a sync would fail with at once.
     """
-    return _glance(registration, root)[1].reasons
+    return _glance(registration, root, read_bytes)[1].reasons
 
 
 def unchanged(registration: Registration, root: Root) -> SyncResult | None:
@@ -134,13 +141,18 @@ def unchanged(registration: Registration, root: Root) -> SyncResult | None:
     return None if look.reasons else _nothing(work, look)
 
 
-def _glance(registration: Registration, root: Root) -> tuple[Work, Look]:
+def _glance(
+    registration: Registration,
+    root: Root,
+    read_bytes: Callable[[Path], bytes] = lockfiles.read_file,
+) -> tuple[Work, Look]:
     work = Work(
         registration=registration,
         root=root,
         environment=root.environment(registration.name),
         options=SyncOptions(),
         watch=Stopwatch(Silent()),
+        read=Recording(read_bytes),
     )
     return work, survey.look(work)
 
@@ -292,6 +304,7 @@ def _remember(work: Work, look: Look, lock: Lock, *, hold: bool) -> None:
             inputs=survey.inputs(work, lock.digests, look.images),
             held=state.held if hold else {},
             error="",
+            error_files=(),
         )
     )
 
@@ -308,15 +321,18 @@ def _record(work: Work, result: SyncResult) -> None:
             reasons=result.reasons,
             changes=result.changes,
             notes=(f"{result.action}: {result.because}", *result.warnings),
+            files=tuple(work.read.paths),
         )
     )
 
 
 def _note_failure(work: Work, look: Look, error: VenvctlError) -> None:
     """Keep why it failed for `status` and `history`; the disk may be what failed."""
-    environment = work.environment
+    environment, files = work.environment, tuple(work.read.paths)
     try:
-        environment.save_state(dataclasses.replace(environment.state(), error=error.message))
+        environment.save_state(
+            dataclasses.replace(environment.state(), error=error.message, error_files=files)
+        )
         environment.record(
             Event(
                 time=changeover.now(),
@@ -324,6 +340,7 @@ def _note_failure(work: Work, look: Look, error: VenvctlError) -> None:
                 generation=look.number,
                 reasons=look.reasons,
                 notes=(f"{error.code}: {error.message}",),
+                files=files,
             )
         )
     except VenvctlError:

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from venvctl import changeover, compose, volumes
-from venvctl.errors import ConfigurationError
+from venvctl import compose
+from venvctl.errors import ConfigurationError, VenvctlError
 from venvctl.plan import Action
 from venvctl.registration import Registration
-from venvctl.sync import SyncOptions, SyncResult, sync
+from venvctl.survey import SyncOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from venvctl.backend import Backend
     from venvctl.engine.model import Engine
     from venvctl.project import ComposeOptions, ComposeProject, ProjectEnvironment, Service
-    from venvctl.root import Root
+    from venvctl.sync import SyncResult
+    from venvctl.workplace import Workplace
 
 # Seconds that `up` waits for another writer: a daemon may be syncing the very save that the user
 # runs `up` for.
-_PATIENCE = 60.0
+PATIENCE = 60.0
 
 
 class Terminal(Protocol):
@@ -92,7 +95,7 @@ class DownResult:
     followed: bool
 
 
-def up(request: UpRequest, root: Root, terminal: Terminal) -> UpResult:
+def up(request: UpRequest, workplace: Workplace, terminal: Terminal) -> UpResult:
     """Sync the environments of the services that are to start, then let compose start them.
 
     Containers that compose recreates are on the new generation by that; the others are rolled out
@@ -106,29 +109,50 @@ def up(request: UpRequest, root: Root, terminal: Terminal) -> UpResult:
     """
     project = load(request.options, request.cwd)
     starting = compose.active_services(project, request.options, request.cwd, request.services)
-    have_images(project, starting, request, root.engine, terminal)
+    have_images(project, starting, request, workplace.engine, terminal)
     # Compose recreates every container whose image is not the service's any more.
     recreated = frozenset() if "--no-recreate" in request.flags else starting
     options = SyncOptions(
-        offline=request.offline, defer_rollout=True, recreated=recreated, wait=_PATIENCE
+        offline=request.offline, defer_rollout=True, recreated=recreated, wait=PATIENCE
     )
     results = []
     for each in project.environments:
         if _starts(each, starting):
-            registration = registration_of(project, each, starting, root.engine)
-            results.append(sync(registration, root, options, terminal))
-            # Also where there was nothing to do: a label that makes no difference now may later.
-            root.registry.claim(registration)
-    _reserve_others(project, starting, request, root)
+            registration = registration_of(project, each, starting, workplace.engine)
+            name = registration.name
+            backend = workplace.of(name)
+            results.append((backend, backend.sync(name, registration, options, terminal)))
+    _reserve_others(project, starting, request, workplace)
     _compose(["up", "--detach", *request.flags, *request.services], request, terminal)
-    finished = tuple(_roll_out(result, root, terminal) for result in results)
-    root.create()
-    root.registry.follow(project)
+    finished = tuple(_roll_out(result, backend, terminal) for backend, result in results)
+    for backend in _distinct([workplace.base] if not results else [one for one, _ in results]):
+        backend.follow(project)
     return UpResult(project=project.name, environments=finished)
 
 
+def registrations(
+    request: UpRequest, workplace: Workplace, names: Collection[str]
+) -> list[Registration]:
+    """The environments of those names, as the project asks for them now.
+
+    Raises:
+        ConfigurationError: as `load`.
+    """
+    project = load(request.options, request.cwd)
+    starting = compose.active_services(project, request.options, request.cwd, request.services)
+    return [
+        registration_of(project, each, starting, workplace.engine)
+        for each in project.environments
+        if each.specification.name in names
+    ]
+
+
 def down(
-    options: ComposeOptions, cwd: Path, flags: Sequence[str], root: Root, terminal: Terminal
+    options: ComposeOptions,
+    cwd: Path,
+    flags: Sequence[str],
+    workplace: Workplace,
+    terminal: Terminal,
 ) -> DownResult:
     """Take a project's containers away, and stop following its lockfiles.
 
@@ -137,10 +161,14 @@ def down(
     """
     # Not `load`: what is wrong with a label must not keep anything up.
     answer = compose.run(options, ["config", "--format", "json"], cwd, capture=True)
-    name = str(json.loads(answer.stdout)["name"])
+    document = json.loads(answer.stdout)
+    name = str(document["name"])
+    # Before: with `--volumes` nothing tells afterwards whose they were.
+    backends = [workplace.base, *_holders(document, workplace)]
     with terminal.aside() as speaks:
         compose.run(options, ["down", *flags], cwd, capture=not speaks)
-    return DownResult(project=name, followed=root.registry.unfollow(name))
+    followed = [backend.unfollow(name) for backend in _distinct(backends)]
+    return DownResult(project=name, followed=any(followed))
 
 
 def load(options: ComposeOptions, cwd: Path) -> ComposeProject:
@@ -227,8 +255,25 @@ def _starts(each: ProjectEnvironment, starting: Collection[str]) -> bool:
     return any(service.name in starting for service in each.services)
 
 
+def _holders(document: dict[str, Any], workplace: Workplace) -> list[Backend]:
+    """Whoever has the volumes of a resolved compose file, as far as they can be asked."""
+    found = []
+    for volume in (document.get("volumes") or {}).values():
+        with suppress(VenvctlError):
+            found.append(workplace.of(str((volume or {}).get("name", ""))))
+    return found
+
+
+def _distinct(backends: Iterable[Backend]) -> Iterable[Backend]:
+    """Each root once."""
+    return {str(backend.path): backend for backend in backends}.values()
+
+
 def _reserve_others(
-    project: ComposeProject, starting: Collection[str], request: UpRequest, root: Root
+    project: ComposeProject,
+    starting: Collection[str],
+    request: UpRequest,
+    workplace: Workplace,
 ) -> None:
     """Make the volumes that compose would make itself, of environments that nothing starts on.
 
@@ -242,11 +287,7 @@ def _reserve_others(
     for each in others:
         if _starts(each, active):
             registration = Registration.of_project(project, each)
-            environment = root.environment(registration.name)
-            with root.working(), environment.writing(wait=_PATIENCE):
-                root.registry.claim(registration)
-                environment.prepare()
-                volumes.ensure(root.engine, environment, registration.labels)
+            workplace.of(registration.name).reserve(registration)
 
 
 def _is_built(service: Service, flags: Collection[str], *, missing: bool) -> bool:
@@ -278,10 +319,7 @@ def _compose(arguments: list[str], request: UpRequest, terminal: Terminal) -> No
         compose.run(request.options, arguments, request.cwd, capture=not speaks)
 
 
-def _roll_out(result: SyncResult, root: Root, terminal: Terminal) -> SyncResult:
+def _roll_out(result: SyncResult, backend: Backend, terminal: Terminal) -> SyncResult:
     if result.action is Action.NOTHING:
         return result
-    environment = root.environment(result.environment)
-    with root.working(), environment.writing(wait=_PATIENCE):
-        steps = changeover.finish(environment, root, terminal)
-    return dataclasses.replace(result, steps=steps)
+    return dataclasses.replace(result, steps=backend.roll_out(result.environment, terminal))

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from console import Done, venvctl_command
+from venvctl.backend import Here
 from venvctl.project import ComposeOptions
-from venvctl.up import UpRequest, UpResult, up
+from venvctl.up import PATIENCE, UpRequest, UpResult, up
+from venvctl.workplace import Workplace
 from wheelhouse import BuiltWheel, make_wheel
 from world import SERVER
 
@@ -100,7 +102,7 @@ class Shop:
             flags=tuple(flags),
             offline=offline,
         )
-        return up(request, self.root, Quiet())
+        return up(request, Workplace(Here(self.root, wait=PATIENCE)), Quiet())
 
     def run(self, *arguments: str, **variables: str) -> Done:
         """Run venvctl in the project's directory."""

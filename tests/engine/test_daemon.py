@@ -18,6 +18,7 @@ from venvctl.client import Client, RemoteError
 from venvctl.errors import DaemonUnreachableError
 from venvctl.plan import Action
 from venvctl.progress import Silent
+from venvctl.remote import Remote
 from venvctl.sync import SyncOptions
 from world import wait_for
 
@@ -61,6 +62,10 @@ class Daemon:
     @property
     def client(self) -> Client:
         return Client(self.socket)
+
+    @property
+    def remote(self) -> Remote:
+        return Remote(self.client)
 
     def start(self) -> None:
         environment = {
@@ -243,23 +248,22 @@ def test_orders_give_what_the_commands_give_with_their_progress(
     daemon.start()
     stages: list[str] = []
 
-    first = daemon.client.sync(world.registration, SyncOptions(), Stages(stages))
+    first = daemon.remote.sync(world.name, world.registration, SyncOptions(), Stages(stages))
 
     assert (first.action, first.generation, first.changes) == (Action.BUILD, 1, ("+ alpha 1.0",))
     assert stages[:2] == ["reading the lock", "selecting"]
     world.write_lock(two)
     wait_for(lambda: generation(world) == 2, "the daemon's own sync")
-    back = daemon.client.rollback(world.name, to=None, progress=Silent())
+    back = daemon.remote.rollback(world.name, to=None, progress=Silent())
     assert (back.generation, back.previous, back.changes) == (1, 2, ("alpha 2.0 → 1.0",))
     with pytest.raises(RemoteError) as caught:
-        daemon.client.rollback(world.name, to=7, progress=Silent())
+        daemon.remote.rollback(world.name, to=7, progress=Silent())
     assert caught.value.message == f"Environment {world.name} has no generation 7; it has 1, 2."
     assert caught.value.exit_code == 2
-    again = daemon.client.restore(world.name, snapshot=None, progress=Silent())
+    again = daemon.remote.restore(world.name, snapshot=None, progress=Silent())
     assert (again.generation, again.packages, again.replaced) == (3, 1, False)
-    assert daemon.client.names() == [world.name]
-    status = daemon.client.status(world.name).tables("environments")[0]
-    assert status.integer("generation") == 3
+    assert daemon.remote.names() == [world.name]
+    assert daemon.remote.status(world.name).generation == 3
 
 
 def test_a_second_daemon_says_who_has_the_root(world: World, daemon: Daemon) -> None:
@@ -349,5 +353,5 @@ def test_it_ends_in_the_middle_of_work_within_ten_seconds_and_goes_on_later(
     world.wait_for_line(web, "start 2.0 2")
     assert generation(world) == 2
     daemon.start()
-    wait_for(lambda: daemon.client.names() == [world.name], "the next start")
+    wait_for(lambda: daemon.remote.names() == [world.name], "the next start")
     assert world.said(web) == ["start 1.0 1", "start 2.0 2"]

@@ -10,6 +10,7 @@ import pytest
 
 from index import LocalIndex
 from shop import Shop, opened
+from venvctl.backend import Here
 from venvctl.cli.display import Quiet
 from venvctl.errors import (
     ComposeError,
@@ -22,6 +23,7 @@ from venvctl.plan import Action
 from venvctl.project import ComposeOptions
 from venvctl.root import Root
 from venvctl.up import down
+from venvctl.workplace import Workplace
 from world import wait_for
 
 if TYPE_CHECKING:
@@ -321,7 +323,13 @@ def test_down_takes_away_what_up_made_and_up_fetches_nothing_again(shop: Shop) -
     shop.up()
     asked = len(shop.index.requests)
 
-    result = down(NOTHING, shop.directory, ["--volumes", "--timeout", "0"], shop.root, Quiet())
+    result = down(
+        NOTHING,
+        shop.directory,
+        ["--volumes", "--timeout", "0"],
+        Workplace(Here(shop.root)),
+        Quiet(),
+    )
 
     assert dataclasses.asdict(result) == {"project": shop.project, "followed": True}
     assert shop.containers() == {}
@@ -339,7 +347,7 @@ def test_a_wrong_label_keeps_nothing_up(shop: Shop) -> None:
     shop.up()
     shop.write(volumes={"venv": {"labels": {"venvctl.lcok": "requirements.lock"}}})
 
-    result = down(NOTHING, shop.directory, ["--timeout", "0"], shop.root, Quiet())
+    result = down(NOTHING, shop.directory, ["--timeout", "0"], Workplace(Here(shop.root)), Quiet())
 
     assert result.followed
     assert shop.containers() == {}

@@ -54,8 +54,8 @@ def audit_command(
     """
     from venvctl.audit import AuditSettings, audit  # noqa: PLC0415 - it brings an HTTP stack
 
-    root = options.open_root()
-    name = resolve(name, root, ComposeOptions(), options.current_directory())
+    root = options.own_root()
+    name = resolve(name, root.registry.names(), ComposeOptions(), options.current_directory())
     settings = AuditSettings(
         indexes=tuple(index or ()), offline=offline, hashes=hashes, advisories=advisories
     )

@@ -6,6 +6,7 @@ from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line
 from venvctl.cli.display import display
 from venvctl.up import down
+from venvctl.workplace import Workplace
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -31,5 +32,5 @@ def down_command(
     compose = options.compose_options(files, project_name, profiles, env_files, project_directory)
     flags = tuple(context.obj or ())
     with display(as_json=json) as terminal:
-        result = down(compose, options.current_directory(), flags, options.open_root(), terminal)
+        result = down(compose, options.current_directory(), flags, Workplace.locate(), terminal)
     return Answer(data=result, lines=(Line(f"{result.project}: down"),))

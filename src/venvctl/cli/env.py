@@ -6,17 +6,17 @@ from typing import Annotated
 
 import typer
 
-from venvctl import disk, volumes
+from venvctl.catalogue import ListedEnvironment
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Table
 from venvctl.cli.display import display
 from venvctl.cli.sentences import describe_sync
-from venvctl.errors import ConfigurationError, UsageError
+from venvctl.errors import ConfigurationError
 from venvctl.labels import LOCK
 from venvctl.registration import Registration
-from venvctl.root import Root
 from venvctl.specification import EnvironmentSpecification
-from venvctl.sync import SyncOptions, SyncResult, sync
+from venvctl.sync import SyncOptions, SyncResult
+from venvctl.workplace import Workplace
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -40,31 +40,11 @@ class AddAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ListedEnvironment:
-    """One registered environment, and how far it is."""
-
-    environment: str
-    project: str
-    lock: str
-    mount: str
-    images: tuple[str, ...]
-    generation: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ListAnswer:
     """All environments of one root, by name."""
 
     root: str
     environments: tuple[ListedEnvironment, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveAnswer:
-    """An environment that is gone; its snapshots stay until `gc`."""
-
-    environment: str
-    project: str
 
 
 @app.command(
@@ -154,13 +134,13 @@ def add_command(
         project="",
         directory=cwd,
     )
-    root = options.open_root()
+    workplace = Workplace.locate()
+    backend = workplace.of(name)
     with display(as_json=json) as progress:
-        if not offline and root.engine.image(image) is None:
+        if not offline and workplace.engine.image(image) is None:
             progress.stage(f"pulling {image}")
-            root.engine.pull(image)
-        result = sync(registration, root, SyncOptions(offline=offline), progress)
-        root.registry.claim(registration)
+            workplace.engine.pull(image)
+        result = backend.sync(name, registration, SyncOptions(offline=offline), progress)
     option = f"-v {name}:{registration.mount}"
     line = f"docker run {option} {image} {registration.mount}/bin/python"
     return Answer(
@@ -172,16 +152,16 @@ def add_command(
 @app.command("list", epilog="Example: `venvctl env list --json` for a program.")
 def list_command(*, json: options.Json = False) -> Answer:
     """List the environments of this root."""
-    root = options.open_root()
-    found = [_listed(root.registry.load(name), root) for name in root.registry.names()]
+    base = Workplace.locate().base
+    found = base.environments()
     rows = tuple(
         (each.environment, each.project or "-", str(each.generation or "-"), each.lock)
         for each in found
     )
     table = Table(("ENVIRONMENT", "PROJECT", "GENERATION", "LOCK"), rows)
     return Answer(
-        data=ListAnswer(root=str(root.path), environments=tuple(found)),
-        lines=(table,) if rows else (Line(f"There is no environment in {root.path}."),),
+        data=ListAnswer(root=str(base.path), environments=found),
+        lines=(table,) if rows else (Line(f"There is no environment in {base.path}."),),
     )
 
 
@@ -191,24 +171,10 @@ def remove_command(name: options.Name, *, json: options.Json = False) -> Answer:
 
     Refused while a container mounts it, running or not.
     """
-    root = options.open_root()
-    registration = root.registry.load(name)
-    environment = root.environment(name)
-    with root.working(), environment.writing():
-        holders = [container.name for container in root.engine.containers(volume=name)]
-        if holders:
-            raise UsageError(
-                f"Environment {name} is mounted by {', '.join(sorted(holders))}.",
-                hint=f"Remove them first: `docker rm --force {' '.join(sorted(holders))}`.",
-            )
-        # A volume of somebody else is an error here, and stays.
-        if volumes.check(environment, root.engine.volume(name)):
-            root.engine.remove_volume(name)
-        disk.retire_tree(environment.directory, root.path)
-    return Answer(
-        data=RemoveAnswer(environment=name, project=registration.project),
-        lines=(Line(f"{name}: removed; `venvctl restore {name}` brings it back until `gc`"),),
-    )
+    workplace = Workplace.locate()
+    result = workplace.knowing(name).remove(name)
+    line = f"{name}: removed; `venvctl restore {name}` brings it back until `gc`"
+    return Answer(data=result, lines=(Line(line),))
 
 
 def _mount(text: str) -> str:
@@ -219,16 +185,3 @@ def _mount(text: str) -> str:
             hint="Give an absolute path in the container, such as /venv.",
         )
     return path
-
-
-def _listed(registration: Registration, root: Root) -> ListedEnvironment:
-    generations = root.environment(registration.name)
-    current = generations.current()
-    return ListedEnvironment(
-        environment=registration.name,
-        project=registration.project,
-        lock=str(registration.specification.lock),
-        mount=registration.mount,
-        images=tuple(sorted(set(registration.images.values()))),
-        generation=current.number if current else 0,
-    )

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from venvctl.catalogue import find_key
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Tone
 from venvctl.cli.display import display
-from venvctl.cli.naming import find_snapshot
 from venvctl.cli.sentences import count
 from venvctl.root import Root
 
@@ -39,7 +39,7 @@ def export_command(
     """
     from venvctl.transfer import export_snapshot  # noqa: PLC0415 - listing snapshots does without
 
-    root = options.open_root()
+    root = options.own_root()
     key = _key(name, root)
     with display(as_json=json) as progress:
         result = export_snapshot(
@@ -63,4 +63,4 @@ def _key(text: str, root: Root) -> str:
             return current.key
     if had := root.snapshots.of(text):
         return had[-1].key
-    return find_snapshot(text, root)
+    return find_key(text, root)

@@ -25,7 +25,7 @@ def gc_command(
 
     How much stays is said by the labels venvctl.keep and venvctl.keep-snapshots.
     """
-    root = options.open_root()
+    root = options.own_root()
     with display(as_json=json) as progress:
         result = collect(root, dry_run=dry_run, progress=progress)
     return Answer(data=result, lines=describe(result))

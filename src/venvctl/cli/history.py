@@ -7,9 +7,9 @@ import typer
 
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Table
-from venvctl.cli.naming import resolve
+from venvctl.cli.naming import find
 from venvctl.environments import Event
-from venvctl.project import ComposeOptions
+from venvctl.workplace import Workplace
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -32,9 +32,8 @@ def history_command(
     json: options.Json = False,
 ) -> Answer:
     """Show what happened to an environment: syncs, rollbacks, restores, rollouts and failures."""
-    root = options.open_root()
-    name = resolve(name, root, ComposeOptions(), options.current_directory())
-    events = tuple(root.environment(name).history()[-limit:])
+    name, backend = find(name, Workplace.locate(), options.current_directory())
+    events = tuple(backend.history(name)[-limit:])
     rows = tuple(_row(event) for event in events)
     table = Table(("TIME", "EVENT", "GENERATION", "KEY", "WHAT"), rows)
     return Answer(

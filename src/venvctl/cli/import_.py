@@ -47,7 +47,7 @@ def import_command(
         import_snapshot,
     )
 
-    root = options.open_root()
+    root = options.own_root()
     path = options.current_directory() / Path(file)
     if not path.is_file():
         raise UsageError(f"There is no file {path}.")

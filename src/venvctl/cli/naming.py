@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from venvctl.errors import NoProjectError, UsageError
+from venvctl.errors import EngineError, EngineUnreachableError, NoProjectError, UsageError
+from venvctl.project import ComposeOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from venvctl.project import ComposeOptions, ComposeProject
-    from venvctl.root import Root
+    from venvctl.backend import Backend
+    from venvctl.project import ComposeProject
+    from venvctl.workplace import Workplace
 
 
 def find_project(options: ComposeOptions, cwd: Path) -> ComposeProject | None:
@@ -43,21 +46,21 @@ def name_of(text: str, project: ComposeProject) -> str:
     return ""
 
 
-def resolve(text: str, root: Root, options: ComposeOptions, cwd: Path) -> str:
+def resolve(text: str, names: Sequence[str], options: ComposeOptions, cwd: Path) -> str:
     """The name of the environment that a person means.
 
     Args:
         text: what they typed.
-        root: a name that is registered there is taken as it is, without a look at any project.
+        names: one that is registered is taken as it is, without a look at any project.
         options: which project's keys count otherwise.
         cwd: where they were given.
 
     Raises:
         UsageError: neither knows it; the message names those that are known.
     """
-    known = root.registry.names()
-    if text in known:
+    if text in names:
         return text
+    known = list(names)
     project = find_project(options, cwd)
     name = name_of(text, project) if project else ""
     if name:
@@ -72,21 +75,30 @@ def resolve(text: str, root: Root, options: ComposeOptions, cwd: Path) -> str:
     )
 
 
-def resolve_all(texts: Sequence[str], root: Root, options: ComposeOptions, cwd: Path) -> list[str]:
+def resolve_all(
+    texts: Sequence[str], names: Sequence[str], options: ComposeOptions, cwd: Path
+) -> list[str]:
     """The names that a person means, each once, in the order they were typed."""
-    return list(dict.fromkeys(resolve(text, root, options, cwd) for text in texts))
+    return list(dict.fromkeys(resolve(text, names, options, cwd) for text in texts))
 
 
-def find_snapshot(text: str, root: Root) -> str:
-    """The key of the snapshot whose key is, or begins with, what a person typed.
+def find(text: str, workplace: Workplace, cwd: Path) -> tuple[str, Backend]:
+    """The environment that a person means, and who has it.
+
+    Args:
+        text: what they typed: a name, or a key of the compose project in `cwd`.
+        workplace: where it may be; one that only a volume tells of is found too.
+        cwd: where it was typed.
 
     Raises:
-        UsageError: none, or more than one.
+        UsageError: as `resolve`.
+        VolumeConflictError: it is of another root, and no daemon of that one answers.
     """
-    found = [key for key in root.snapshots.keys() if key.startswith(text)]  # noqa: SIM118 - a store, no mapping
-    if len(found) == 1:
-        return found[0]
-    what = "more than one snapshot's key begins" if found else "no snapshot's key begins"
-    raise UsageError(
-        f"{text!r} names no snapshot: {what} with it.", hint="`venvctl snapshot list` shows them."
-    )
+    try:
+        name = resolve(text, workplace.base.names(), ComposeOptions(), cwd)
+    except UsageError:
+        with suppress(EngineUnreachableError, EngineError):
+            if (other := workplace.of(text)) is not workplace.base:
+                return text, other
+        raise
+    return name, workplace.knowing(name)

@@ -6,14 +6,31 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from venvctl.errors import VenvctlError
+from venvctl.errors import RootError, VenvctlError
 from venvctl.project import ComposeOptions
 from venvctl.root import Root, locate
+from venvctl.workplace import Workplace
 
 
 def open_root() -> Root:
-    """The root that this process works on; `RootError` if it can't be used."""
+    """The root of this user's own; `RootError` if it can't be used."""
     return Root(locate())
+
+
+def own_root() -> Root:
+    """The root that this process works on, for what no daemon does for somebody else.
+
+    Raises:
+        RootError: it is another user's, or can't be used.
+    """
+    workplace = Workplace.locate()
+    if workplace.own is None:
+        raise RootError(
+            f"This works on the files of the root {workplace.base.path} themselves, and they are "
+            "another user's: its daemon does not do it for somebody else.",
+            hint="Run it as that user, e.g. with sudo; or set VENVCTL_ROOT to a root of yours.",
+        )
+    return workplace.own
 
 
 def current_directory() -> Path:
@@ -47,7 +64,7 @@ def compose_options(
 def complete_name(incomplete: str) -> list[str]:
     """The known environments' names, for the shell."""
     try:
-        names = open_root().registry.names()
+        names = Workplace.locate().base.names()
     except (VenvctlError, OSError):
         return []
     return [name for name in names if name.startswith(incomplete)]

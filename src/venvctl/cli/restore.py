@@ -4,15 +4,14 @@ from typing import Annotated
 
 import typer
 
+from venvctl.backend import Backend
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Tone
 from venvctl.cli.display import display
-from venvctl.cli.naming import resolve
+from venvctl.cli.naming import find
 from venvctl.cli.sentences import count, describe_steps
 from venvctl.errors import UsageError
-from venvctl.project import ComposeOptions
-from venvctl.restore import restore
-from venvctl.root import Root
+from venvctl.workplace import Workplace
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -36,10 +35,9 @@ def restore_command(
     Also where its directory was deleted while containers run on it: they are brought back onto
     the restored generation.
     """
-    root = options.open_root()
-    name = _resolve(name, root)
+    name, backend = _find(name, Workplace.locate())
     with display(as_json=json) as progress:
-        result = restore(name, root, snapshot=snapshot, progress=progress)
+        result = backend.restore(name, snapshot=snapshot, progress=progress)
     made = f"generation {result.generation} restored and current"
     lines = [Line(f"{name}: {made}, {count(result.packages, 'package')}", Tone.GOOD)]
     if result.replaced:
@@ -47,11 +45,11 @@ def restore_command(
     return Answer(data=result, lines=(*lines, *describe_steps(result.steps)))
 
 
-def _resolve(name: str, root: Root) -> str:
+def _find(name: str, workplace: Workplace) -> tuple[str, Backend]:
     """The environment that a person means, also where its snapshots are all that is left of it."""
-    if root.snapshots.of(name):
-        return name
+    if workplace.base.has_snapshots(name):
+        return name, workplace.base
     try:
-        return resolve(name, root, ComposeOptions(), options.current_directory())
+        return find(name, workplace, options.current_directory())
     except UsageError:
-        return name  # `restore` says what there is to restore
+        return name, workplace.base  # `restore` says what there is to restore

@@ -7,10 +7,9 @@ import typer
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Tone
 from venvctl.cli.display import display
-from venvctl.cli.naming import resolve
+from venvctl.cli.naming import find
 from venvctl.cli.sentences import describe_changes, describe_steps
-from venvctl.project import ComposeOptions
-from venvctl.rollback import rollback
+from venvctl.workplace import Workplace
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -32,10 +31,9 @@ def rollback_command(
     The generation that was left is held: no sync goes there again until the lock selects other
     packages, or with `venvctl sync --force`.
     """
-    root = options.open_root()
-    name = resolve(name, root, ComposeOptions(), options.current_directory())
+    name, backend = find(name, Workplace.locate(), options.current_directory())
     with display(as_json=json) as progress:
-        result = rollback(name, root, to=to, progress=progress)
+        result = backend.rollback(name, to=to, progress=progress)
     was = f"in place of {result.previous}, which is held"
     return Answer(
         data=result,

@@ -35,8 +35,8 @@ def sbom_command(
     """
     from venvctl.sbom import bill  # noqa: PLC0415 - help does without
 
-    root = options.open_root()
-    name = resolve(name, root, ComposeOptions(), options.current_directory())
+    root = options.own_root()
+    name = resolve(name, root.registry.names(), ComposeOptions(), options.current_directory())
     result = bill(name, root, generation=generation)
     if not output:
         document = json_text.loads(result.text)

@@ -1,18 +1,20 @@
 """`venvctl status`: where each environment stands."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from venvctl.backend import Backend
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Table, Tone
-from venvctl.cli.naming import find_project, resolve_all
+from venvctl.cli.naming import find, find_project
 from venvctl.cli.sentences import count
 from venvctl.errors import EngineUnreachableError
 from venvctl.project import ComposeOptions
-from venvctl.root import Root
-from venvctl.status import EnvironmentStatus, Holder, status
+from venvctl.status import EnvironmentStatus, Holder
+from venvctl.workplace import Workplace
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -39,25 +41,32 @@ def status_command(
     Without a name: those of the compose project here, else all that are registered. When the engine
     does not answer it shows what it can without it, and ends with exit code 3.
     """
-    root = options.open_root()
-    found = [status(root.registry.load(name), root) for name in _choose(names or [], root)]
+    workplace = Workplace.locate()
+    chosen = _choose(names or [], workplace, options.current_directory())
+    found = [backend.status(name) for name, backend in chosen.items()]
     lines = [line for each in found for line in describe(each, verbose=verbose)]
     away = [each.engine for each in found if each.engine]
     return Answer(
-        data=StatusAnswer(root=str(root.path), environments=tuple(found)),
-        lines=tuple(lines) or (Line(f"There is no environment in {root.path}."),),
+        data=StatusAnswer(root=str(workplace.base.path), environments=tuple(found)),
+        lines=tuple(lines) or (Line(f"There is no environment in {workplace.base.path}."),),
         errors=(EngineUnreachableError(away[0]),) if away else (),
     )
 
 
-def _choose(names: list[str], root: Root) -> list[str]:
-    here, cwd = ComposeOptions(), options.current_directory()
+def _choose(names: list[str], workplace: Workplace, cwd: Path) -> dict[str, Backend]:
+    """The environments to tell of, by name, and who has each."""
     if names:
-        return resolve_all(names, root, here, cwd)
-    known = root.registry.names()
-    project = find_project(here, cwd)
+        return dict(find(name, workplace, cwd) for name in names)
+    known = workplace.base.names()
+    project = find_project(ComposeOptions(), cwd)
     mine = [each.specification.name for each in project.environments] if project else []
-    return [name for name in known if name in mine] or known
+    here = {name: workplace.knowing(name) for name in mine}
+    there = {
+        name: backend
+        for name, backend in here.items()
+        if name in known or backend is not workplace.base
+    }
+    return there or dict.fromkeys(known, workplace.base)
 
 
 def describe(each: EnvironmentStatus, *, verbose: bool) -> tuple[Line | Table, ...]:

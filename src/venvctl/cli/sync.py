@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from venvctl import evidence
+from venvctl.backend import Backend, Here
 from venvctl.cli import options
 from venvctl.cli.answer import Again, Answer, Failure, Line, Tone
 from venvctl.cli.display import display
@@ -16,8 +17,8 @@ from venvctl.cli.sentences import describe_sync
 from venvctl.errors import UsageError, VenvctlError
 from venvctl.project import ComposeOptions, ComposeProject
 from venvctl.registration import Registration
-from venvctl.root import Root
-from venvctl.sync import SyncOptions, SyncResult, sync
+from venvctl.sync import SyncOptions, SyncResult
+from venvctl.workplace import Workplace
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -28,6 +29,15 @@ class SyncAnswer:
 
     environments: tuple[SyncResult, ...]
     failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One environment that is meant: as it is asked for, or as registered; and who has it."""
+
+    name: str
+    registration: Registration | None
+    backend: Backend
 
 
 @app.command(epilog="Example: `venvctl sync --dry-run` names every reason and changes nothing.")
@@ -56,33 +66,36 @@ def sync_command(
 
     Without a name: those of the compose project here, else all that are registered.
     """
-    root, cwd = options.open_root(), options.current_directory()
+    workplace, cwd = Workplace.locate(), options.current_directory()
     compose = options.compose_options(files, project_name, profiles, env_files, project_directory)
     before = evidence.survey(compose, cwd)
     project = find_project(compose, cwd)
-    chosen = choose(names or [], root, project, compose, cwd)
+    chosen = choose(names or [], workplace, project, compose, cwd)
     how = SyncOptions(force=force, dry_run=dry_run, offline=offline, restart=not no_restart)
     results, failures, errors = [], [], []
     with display(as_json=json) as progress:
-        for registration in chosen:
+        for one in chosen:
             try:
-                results.append(sync(registration, root, how, progress))
-                if not dry_run:
-                    root.registry.claim(registration)
+                results.append(one.backend.sync(one.name, one.registration, how, progress))
             except VenvctlError as error:
                 if len(chosen) == 1:
                     raise
                 errors.append(error)
-                failures.append(Failure.of(registration.name, error))
+                failures.append(Failure.of(one.name, error))
     answer = describe(tuple(results), tuple(failures), tuple(errors))
-    if dry_run or force:
-        return answer
+    registrations = [
+        one.registration
+        for one in chosen
+        if one.backend is workplace.base and one.registration is not None
+    ]
+    if dry_run or force or workplace.own is None or len(registrations) < len(chosen):
+        return answer  # the gate knows of no other root
     basis = evidence.Basis(
-        root=root,
+        root=workplace.own,
         options=compose,
         cwd=cwd,
         before=before,
-        registrations=tuple(chosen),
+        registrations=tuple(registrations),
         project=project,
     )
     return dataclasses.replace(answer, again=Again(basis=basis, describe=describe))
@@ -103,16 +116,16 @@ def describe(
 
 def choose(
     names: list[str],
-    root: Root,
+    workplace: Workplace,
     project: ComposeProject | None,
     compose_options: ComposeOptions,
     cwd: Path,
-) -> list[Registration]:
+) -> list[Chosen]:
     """The environments that a command line means, as their owners ask for them now.
 
     Args:
         names: as they were typed.
-        root: where environments are registered.
+        workplace: where environments are registered.
         project: the one that the command is given in.
         compose_options: what it was found with.
         cwd: where.
@@ -121,29 +134,39 @@ def choose(
         UsageError: a name is unknown, or there is no environment at all.
         ConfigurationError: the project here can't be used.
     """
-    mine = _of_project(project, names, root, compose_options, cwd) if project else {}
-    if not names:
-        found = list(mine.values()) if project else _registered(root)
-    else:
+    known = workplace.base.names()
+    mine = _of_project(project, names, workplace, compose_options, cwd) if project else {}
+    if names:
         found = [
-            mine.get(name_of(name, project) if project else "") or root.registry.load(name)
+            mine.get(name_of(name, project) if project else "") or _registered(name, workplace)
             for name in dict.fromkeys(names)
         ]
+    elif project:
+        found = list(mine.values())
+    else:
+        found = [_registered(name, workplace) for name in known]
     if not found:
         raise UsageError(
-            f"There is no environment to sync in {root.path}.",
+            f"There is no environment to sync in {workplace.base.path}.",
             hint="Run `venvctl up` in a compose project, or `venvctl env add`.",
         )
     return found
 
 
-def _registered(root: Root) -> list[Registration]:
-    return [root.registry.load(name) for name in root.registry.names()]
+def _registered(name: str, workplace: Workplace) -> Chosen:
+    backend = workplace.knowing(name)
+    # Another user's daemon knows by itself what was registered with it.
+    registration = backend.root.registry.load(name) if isinstance(backend, Here) else None
+    return Chosen(name, registration, backend)
 
 
 def _of_project(
-    project: ComposeProject, names: list[str], root: Root, options: ComposeOptions, cwd: Path
-) -> dict[str, Registration]:
+    project: ComposeProject,
+    names: list[str],
+    workplace: Workplace,
+    options: ComposeOptions,
+    cwd: Path,
+) -> dict[str, Chosen]:
     from venvctl import compose, up  # noqa: PLC0415 - only in a project
 
     if not project.environments and not names:
@@ -151,10 +174,11 @@ def _of_project(
     starting = compose.active_services(project, options, cwd)
     found = {}
     for each in project.environments:
-        registration = up.registration_of(project, each, starting, root.engine)
-        asked = {registration.name, each.volume_key} & set(names)
-        here = starting & registration.images.keys() or root.registry.find(registration.name)
+        registration = up.registration_of(project, each, starting, workplace.engine)
+        name = registration.name
+        asked = {name, each.volume_key} & set(names)
+        backend = workplace.of(name)
         # One that only other profiles need is left to the `up` that has their images made.
-        if asked or here:
-            found[registration.name] = registration
+        if asked or starting & registration.images.keys() or name in backend.names():
+            found[name] = Chosen(name, registration, backend)
     return found

@@ -13,9 +13,9 @@ from venvctl.cli.answer import Again, Answer, Failure, Line, Tone
 from venvctl.cli.display import display
 from venvctl.cli.sentences import describe_sync, duration
 from venvctl.errors import UsageError
-from venvctl.root import Root
 from venvctl.sync import SyncResult
-from venvctl.up import UpRequest, UpResult, up
+from venvctl.up import PATIENCE, UpRequest, UpResult, registrations, up
+from venvctl.workplace import Workplace
 
 if TYPE_CHECKING:
     from venvctl.follower import Followed
@@ -81,20 +81,22 @@ def up_command(
     )
     if any(service.startswith("-") for service in request.services):
         raise UsageError("A service's name does not start with a dash.")
-    root = options.open_root()
+    workplace = Workplace.locate(wait=PATIENCE)
     if watch:
-        return _watch(request, root, as_json=json)
-    return _up(request, root, as_json=json)
+        return _watch(request, workplace, as_json=json)
+    return _up(request, workplace, as_json=json)
 
 
-def _up(request: UpRequest, root: Root, *, as_json: bool) -> Answer:
+def _up(request: UpRequest, workplace: Workplace, *, as_json: bool) -> Answer:
     before = evidence.survey(request.options, request.cwd)
     with display(as_json=as_json) as terminal:
-        result = up(request, root, terminal)
-    answer = describe(result)
+        result = up(request, workplace, terminal)
+    answer, root = describe(result), workplace.own
     asks = any(flag.partition("=")[0] in _ASKING for flag in request.flags)
-    if asks or request.services or not result.environments:
+    if asks or request.services or not result.environments or root is None:
         return answer
+    if not {each.environment for each in result.environments} <= set(root.registry.names()):
+        return answer  # the gate knows of no other root
     basis = evidence.Basis(
         root=root,
         options=request.options,
@@ -118,20 +120,22 @@ def describe(result: UpResult) -> Answer:
     return Answer(data=result, lines=lines or (Line("no environment is needed by what starts"),))
 
 
-def _watch(request: UpRequest, root: Root, *, as_json: bool) -> Iterator[Answer]:
+def _watch(request: UpRequest, workplace: Workplace, *, as_json: bool) -> Iterator[Answer]:
     """Bring it up, then follow its lockfiles until somebody ends it."""
     from venvctl import follower  # noqa: PLC0415 - who doesn't follow does without watchdog
 
     with display(as_json=as_json) as terminal:
-        result = up(request, root, terminal)
+        result = up(request, workplace, terminal)
         yield describe(result)
-        registrations = [root.registry.load(each.environment) for each in result.environments]
-        locks = ", ".join(str(each.specification.lock) for each in registrations)
+        wanted = {each.environment: each.generation for each in result.environments}
+        goals = [
+            follower.Goal(registration, workplace.of(registration.name), wanted[registration.name])
+            for registration in registrations(request, workplace, wanted)
+        ]
+        locks = ", ".join(str(goal.registration.specification.lock) for goal in goals)
         if not as_json:
             yield Answer(data=None, lines=(Line(f"following {locks}; Ctrl-C ends it", Tone.QUIET),))
-        for followed in follower.follow(
-            registrations, root, offline=request.offline, progress=terminal
-        ):
+        for followed in follower.follow(goals, offline=request.offline, progress=terminal):
             yield describe_followed(followed)
 
 

@@ -30,8 +30,10 @@ def verify_command(
 
     Without a name: all environments of this root. Ends with exit code 6 while anything is damaged.
     """
-    root = options.open_root()
-    chosen = resolve_all(names or [], root, ComposeOptions(), options.current_directory())
+    root = options.own_root()
+    chosen = resolve_all(
+        names or [], root.registry.names(), ComposeOptions(), options.current_directory()
+    )
     with display(as_json=json) as progress:
         result = verify(chosen, root, repair=repair, offline=offline, progress=progress)
     return describe(result, repair=repair)

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import queue
 import re
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from venvctl import envelope
+from venvctl import catalogue, comparison, envelope, sitepackages
 from venvctl.daemon import metrics, work
-from venvctl.daemon.orders import Advance, Finished, Order, Stage, StoppedError, Warned
-from venvctl.daemon.peers import ForbiddenError, Rights
+from venvctl.daemon.orders import Advance, Finished, Order, Stage, Warned
+from venvctl.daemon.peers import Rights, Sight
 from venvctl.daemon.server import LINES, Request, Response
+from venvctl.daemon.views import View
 from venvctl.document import Document
-from venvctl.errors import ConfigurationError, ExitCode, UsageError, VenvctlError
+from venvctl.errors import (
+    ConfigurationError,
+    ExitCode,
+    ForbiddenError,
+    StoppedError,
+    UsageError,
+    VenvctlError,
+)
 from venvctl.project import ComposeProject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from venvctl.daemon.service import Service
+    from venvctl.registration import Registration
 
 _STATUS = {
     ExitCode.USAGE: 400,
@@ -88,6 +96,7 @@ class Api:
 
     def __init__(self, service: Service, *, group: int) -> None:
         self.service = service
+        self.sight = Sight()
         self._group = group
 
     def answer(self, request: Request) -> Response:
@@ -104,9 +113,9 @@ class Api:
             place = f"{error.filename}: " if error.filename else ""
             return _failure(command, VenvctlError(f"{place}{error.strerror}."))
 
-    def owns(self, request: Request) -> bool:
-        """Whether the peer is the root's owner, or root."""
-        return self._rights(request) is Rights.OWNER
+    def view(self, request: Request) -> View:
+        """What whoever made a request is shown."""
+        return View(self.service, request.peer, self._rights(request), self.sight)
 
     def _rights(self, request: Request) -> Rights:
         owner = self.service.root.path.stat().st_uid
@@ -193,26 +202,8 @@ def _known(api: Api, name: str) -> str:
     return name
 
 
-def _health(api: Api, _request: Request, _name: str) -> Response:
-    service = api.service
-    problems = {
-        **service.problems(),
-        **service.registration_problems,
-        **({"watcher": service.watcher_problem} if service.watcher_problem else {}),
-        **({} if service.engine_up else {"engine": "The engine does not answer."}),
-    }
-    return _done(
-        "health",
-        {
-            "healthy": not service.watcher_problem and service.engine_up,
-            "root": str(service.root.path),
-            "pid": os.getpid(),
-            "since": service.started,
-            "environments": len(service.followed()),
-            "working": service.running,
-            "problems": problems,
-        },
-    )
+def _health(api: Api, request: Request, _name: str) -> Response:
+    return _done("health", api.view(request).health())
 
 
 def _metrics(api: Api, _request: Request, _name: str) -> Response:
@@ -224,25 +215,75 @@ def _openapi(_api: Api, _request: Request, _name: str) -> Response:
     return Response(body=document.read_bytes())
 
 
-def _environments(api: Api, _request: Request, _name: str) -> Response:
-    return _done("environments", {"environments": work.summaries(api.service)})
+def _environments(api: Api, request: Request, _name: str) -> Response:
+    return _done("environments", {"environments": api.view(request).summaries()})
 
 
-def _environment(api: Api, _request: Request, name: str) -> Response:
-    return _done("status", work.status_of(api.service, _known(api, name)))
+def _environment(api: Api, request: Request, name: str) -> Response:
+    return _done("status", api.view(request).status(_known(api, name)))
 
 
-def _history(api: Api, _request: Request, name: str) -> Response:
-    events = api.service.root.environment(_known(api, name)).history()
+def _history(api: Api, request: Request, name: str) -> Response:
+    events = api.view(request).history(_known(api, name))
     return _done("history", {"environment": name, "events": events})
+
+
+def _diff(api: Api, request: Request, name: str) -> Response:
+    before, after = (_generation(request, key) for key in ("before", "after"))
+    root = api.service.root
+    return _done("diff", comparison.compare(_known(api, name), root, before=before, after=after))
+
+
+def _generation(request: Request, key: str) -> int | None:
+    text = request.query.get(key)
+    if text is None:
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+        raise UsageError(f"{key}={text!r} is not a generation's number.")
+    return int(text)
+
+
+def _path(api: Api, _request: Request, name: str) -> Response:
+    return _done("path", sitepackages.find(_known(api, name), api.service.root))
+
+
+def _snapshots(api: Api, _request: Request, _name: str) -> Response:
+    return _done("snapshot list", {"snapshots": catalogue.snapshots(api.service.root)})
+
+
+def _snapshot(api: Api, _request: Request, name: str) -> Response:
+    return _done("snapshot show", catalogue.snapshot(name, api.service.root))
+
+
+def _register(api: Api, request: Request, name: str) -> Response:
+    registration = work.SyncWish.parse(_body(request)).registration
+    if registration is None:
+        raise UsageError("registration is missing in the request.")
+    _check_name(registration, name)
+    work.reserve(api.service, registration, request.peer)
+    return _done("env add", {"environment": name})
+
+
+def _remove(api: Api, request: Request, name: str) -> Response:
+    order = work.remove_order(api.service, _known(api, name), request.peer)
+    return _ordered(api, request, name, order)
+
+
+def _rollout(api: Api, request: Request, name: str) -> Response:
+    return _ordered(api, request, name, work.rollout_order(api.service, _known(api, name)))
+
+
+def _check_name(registration: Registration, name: str) -> None:
+    if registration.name != name:
+        raise MismatchError(f"The registration is of {registration.name}, not of {name}.")
 
 
 def _sync(api: Api, request: Request, name: str) -> Response:
     wish = work.SyncWish.parse(_body(request))
     if wish.registration is None:
         _known(api, name)
-    elif wish.registration.name != name:
-        raise MismatchError(f"The registration is of {wish.registration.name}, not of {name}.")
+    else:
+        _check_name(wish.registration, name)
     return _ordered(api, request, name, work.sync_order(api.service, name, wish, request.peer))
 
 
@@ -272,20 +313,23 @@ def _ordered(api: Api, request: Request, name: str, order: Order) -> Response:
 
 
 def _progress_lines(order: Order) -> Iterator[bytes]:
-    for step in order.steps(_SILENCE):
-        match step:
-            case None:
-                yield b""
-            case Stage():
-                yield _line({"stage": envelope.plain(step)})
-            case Advance():
-                yield _line({"advance": step.amount})
-            case Warned():
-                yield _line({"warning": step.message})
-            case Finished(VenvctlError() as error):
-                yield _line(envelope.failure(order.command, error))
-            case Finished(outcome):
-                yield _line(envelope.success(order.command, outcome))
+    try:
+        for step in order.steps(_SILENCE):
+            match step:
+                case None:
+                    yield b""
+                case Stage():
+                    yield _line({"stage": envelope.plain(step)})
+                case Advance():
+                    yield _line({"advance": step.amount})
+                case Warned():
+                    yield _line({"warning": step.message})
+                case Finished(VenvctlError() as error):
+                    yield _line(envelope.failure(order.command, error))
+                case Finished(outcome):
+                    yield _line(envelope.success(order.command, outcome))
+    finally:
+        order.abandon()
 
 
 def _line(document: object) -> bytes:
@@ -296,10 +340,10 @@ def _events(api: Api, request: Request, _name: str) -> Response:
     text = request.query.get("after", "-1")
     if not re.fullmatch(r"-1|[0-9]{1,15}", text):
         raise UsageError(f"after={text!r} is not an event's number.")
-    return Response(content_type=LINES, body=_event_lines(api, int(text)))
+    return Response(content_type=LINES, body=_event_lines(api, api.view(request), int(text)))
 
 
-def _event_lines(api: Api, after: int) -> Iterator[bytes]:
+def _event_lines(api: Api, view: View, after: int) -> Iterator[bytes]:
     with api.service.feed.listening(after=after) as listener:
         while True:
             try:
@@ -309,7 +353,7 @@ def _event_lines(api: Api, after: int) -> Iterator[bytes]:
                 continue
             if happening is None:
                 return
-            yield _line(envelope.plain(happening))
+            yield _line(view.happening(happening))
 
 
 def _follow(api: Api, request: Request, name: str) -> Response:
@@ -319,11 +363,16 @@ def _follow(api: Api, request: Request, name: str) -> Response:
         raise UsageError(error.message, hint=error.hint) from None
     if project.name != name:
         raise MismatchError(f"The body is of project {project.name}, not of {name}.")
-    api.service.root.registry.follow(project)
+    service = api.service
+    work.check_project(service, name, request.peer, api.sight)
+    if service.owner_of_project(name) is None:
+        service.follow_project_for(name, work.owner_for(request.peer))
+    service.root.registry.follow(project)
     return _done("follow", {"project": name, "followed": True})
 
 
-def _unfollow(api: Api, _request: Request, name: str) -> Response:
+def _unfollow(api: Api, request: Request, name: str) -> Response:
+    work.check_project(api.service, name, request.peer, api.sight)
     followed = api.service.root.registry.unfollow(name)
     return _done("down", {"project": name, "followed": followed})
 
@@ -341,13 +390,22 @@ ROUTES = (
     Route(method="GET", path="/v1/environments", command="environments", answer=_environments),
     Route(method="GET", path="/v1/environments/{name}", command="status", answer=_environment),
     Route(method="GET", path="/v1/environments/{name}/history", command="history", answer=_history),
+    Route(method="PUT", path="/v1/environments/{name}", command="env add", answer=_register),
+    Route(method="DELETE", path="/v1/environments/{name}", command="env rm", answer=_remove),
+    Route(method="GET", path="/v1/environments/{name}/diff", command="diff", answer=_diff),
+    Route(method="GET", path="/v1/environments/{name}/path", command="path", answer=_path),
     Route(method="POST", path="/v1/environments/{name}/sync", command="sync", answer=_sync),
+    Route(
+        method="POST", path="/v1/environments/{name}/rollout", command="rollout", answer=_rollout
+    ),
     Route(
         method="POST", path="/v1/environments/{name}/rollback", command="rollback", answer=_rollback
     ),
     Route(
         method="POST", path="/v1/environments/{name}/restore", command="restore", answer=_restore
     ),
+    Route(method="GET", path="/v1/snapshots", command="snapshot list", answer=_snapshots),
+    Route(method="GET", path="/v1/snapshots/{name}", command="snapshot show", answer=_snapshot),
     Route(method="PUT", path="/v1/projects/{name}", command="follow", answer=_follow),
     Route(method="DELETE", path="/v1/projects/{name}", command="down", answer=_unfollow),
     Route(method="POST", path="/v1/reload", command="reload", answer=_reload, least=Rights.OWNER),

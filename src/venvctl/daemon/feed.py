@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from venvctl.changeover import now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _KEPT = 1000
 _BEHIND = 1000  # events that a listener may be late by until it is let go
@@ -29,6 +29,7 @@ class Happening:
             ``missing``, ``mismatch``, ``ordered``, ``engine``, ``watcher``, ``daemon``.
         environment: its name; empty where it is about none.
         message: a sentence for a person.
+        files: of a lock, which the message may quote; only who can read them may see it.
         detail: figures and words for a program.
     """
 
@@ -38,6 +39,7 @@ class Happening:
     environment: str
     message: str
     detail: Mapping[str, str | int | float] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
 
 class Listener:
@@ -80,6 +82,7 @@ class Feed:
         *,
         environment: str = "",
         detail: Mapping[str, str | int | float] | None = None,
+        files: Iterable[str] = (),
     ) -> None:
         """Something happened."""
         with self._lock:
@@ -91,6 +94,7 @@ class Feed:
                 environment=environment,
                 message=message,
                 detail=detail or {},
+                files=tuple(files),
             )
             self._kept.append(happening)
             self._listeners = {each for each in self._listeners if each.put(happening)}

@@ -6,7 +6,7 @@ import queue
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from venvctl.errors import VenvctlError
+from venvctl.errors import StoppedError, VenvctlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,12 +47,6 @@ class Finished:
 Step = Stage | Advance | Warned | Finished
 
 
-class StoppedError(VenvctlError):
-    """The daemon is being stopped, and the work with it; nothing is lost by it."""
-
-    code = "daemon-stopping"
-
-
 class Interrupted(BaseException):
     """The work gives way to the daemon's end; no error, so that it passes `except Exception`."""
 
@@ -70,6 +64,11 @@ class Order:
         self._work = work
         self._steps: queue.SimpleQueue[Step] = queue.SimpleQueue()
         self._held_back = 0
+        self.abandoned = False
+
+    def abandon(self) -> None:
+        """Nobody waits for it any more: it is not begun; where it has begun, it is finished."""
+        self.abandoned = True
 
     def run(self, progress: Progress) -> VenvctlError | None:
         """Do it; whoever waits is told the outcome, whatever it is.

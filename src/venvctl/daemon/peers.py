@@ -8,15 +8,16 @@ import re
 import socket
 import struct
 import subprocess
+import time
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from venvctl.errors import LockError, VenvctlError
+from venvctl.errors import LockError
 from venvctl.lockfiles import read_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
 _CREDENTIALS = struct.Struct("3i")
@@ -25,15 +26,9 @@ _GROUPS_MOST = 1024  # bytes, which is what Python's getsockopt takes: 256 group
 _READ_SECONDS = 20.0
 # What pip expands in a requirements file: from the daemon's environment that would be a leak.
 _VARIABLE = re.compile(rb"\$\{[A-Z0-9_]+\}")
-# Reads no more than it is told to, so that no device is read for ever. A program of the system and
-# not our own interpreter, which may be where that user can't go.
-_READER = "head"
-
-
-class ForbiddenError(VenvctlError):
-    """The user at the other end may not do this."""
-
-    code = "forbidden"
+_LOOK_SECONDS = 5.0
+_REMEMBERED_SECONDS = 5.0
+_REMEMBERED_MOST = 10_000
 
 
 class Rights(IntEnum):
@@ -145,25 +140,73 @@ def _read_as(uid: int, path: Path, limit: int) -> bytes:
         f"The lockfile {path} can't be read by {account.pw_name}, for whom it is followed.",
         hint=f"Let {account.pw_name} read it, or sync it from an account that can.",
     )
+    # It reads no more than it is told to, so that no device is read for ever; and without waiting,
+    # as a pipe that nobody writes to would have it do.
+    size, count = 1 << 20, (limit >> 20) + 1
+    words = (f"if={path}", f"bs={size}", f"count={count}", "iflag=fullblock,nonblock")
+    done = _run_as(account, groups, ("dd", *words, "status=none"), seconds=_READ_SECONDS)
+    if done is None or done.returncode != 0 or len(done.stdout) > limit:
+        raise refusal
+    return done.stdout
+
+
+def _run_as(
+    account: pwd.struct_passwd, groups: list[int], words: tuple[str, ...], *, seconds: float
+) -> subprocess.CompletedProcess[bytes] | None:
+    """Run a program as a user; None where it can't be, or takes too long.
+
+    A program of the system, and not our own interpreter, which may be where that user can't go.
+    """
     if os.geteuid() != 0:
-        raise refusal  # only root can be somebody else
+        return None  # only root can be somebody else
     try:
-        done = subprocess.run(
-            [_READER, "-c", str(limit + 1), "--", str(path)],
-            user=uid,
+        return subprocess.run(
+            words,
+            user=account.pw_uid,
             group=account.pw_gid,
             extra_groups=groups,
             cwd="/",
             env={"PATH": os.defpath},
+            stdin=subprocess.DEVNULL,  # else /dev/stdin would be the daemon's own
             capture_output=True,
-            timeout=_READ_SECONDS,
+            timeout=seconds,
             check=False,
         )
-    except (OSError, subprocess.SubprocessError):
-        raise refusal from None
-    if done.returncode != 0 or len(done.stdout) > limit:
-        raise refusal
-    return done.stdout
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+
+
+class Sight:
+    """Which files a user can read; remembered for a few seconds, as streams ask often."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], tuple[float, bool]] = {}
+
+    def reads(self, uid: int, paths: Iterable[str]) -> bool:
+        """Whether a user can read every one of these files."""
+        return all(self._reads(uid, path) for path in paths)
+
+    def _reads(self, uid: int, path: str) -> bool:
+        if uid in {0, os.geteuid()}:
+            return True
+        now = time.monotonic()
+        known = self._known.get((uid, path))
+        if known is not None and now - known[0] < _REMEMBERED_SECONDS:
+            return known[1]
+        try:
+            account = pwd.getpwuid(uid)
+            groups = os.getgrouplist(account.pw_name, account.pw_gid)
+        except KeyError:
+            return False
+        # With `-f` a directory or a device is none that a text was quoted from.
+        done = _run_as(
+            account, groups, ("test", "-f", path, "-a", "-r", path), seconds=_LOOK_SECONDS
+        )
+        found = done is not None and done.returncode == 0
+        if len(self._known) >= _REMEMBERED_MOST:
+            self._known.clear()
+        self._known[uid, path] = (now, found)
+        return found
 
 
 def _without_variables(path: Path, content: bytes) -> bytes:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 _READER = "reader.json"
+_OWNER = ".owner"  # beside a project's file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +99,29 @@ class Roster:
             return
         disk.write_file(path, json.dumps({"uid": uid}).encode())
 
+    def reader(self, name: str) -> int:
+        """The user whose rights an environment's lock is read with: ours, where nothing is said."""
+        path = self._root.environment(name).directory / _READER
+        return _uid(path)
+
+    def owner_of_project(self, name: str) -> int | None:
+        """The user who had a project followed; None where it is not followed."""
+        if not self._project(name, ".json").exists():
+            return None
+        return _uid(self._project(name, _OWNER))
+
+    def follow_project_for(self, name: str, uid: int) -> None:
+        """Remember who had a project followed."""
+        path = self._project(name, _OWNER)
+        disk.make_directory(path.parent)
+        if uid == os.geteuid():
+            disk.remove_file(path)
+            return
+        disk.write_file(path, json.dumps({"uid": uid}).encode())
+
+    def _project(self, name: str, suffix: str) -> Path:
+        return self._root.path / "projects" / f"{name}{suffix}"
+
     def _cached(self, path: Path, parse: Callable[[Path], T]) -> T | None:
         """What a file says; None where it is not there, or can't be read."""
         try:
@@ -124,6 +148,14 @@ def _entries(directory: str) -> list[os.DirEntry[str]]:
 
 def _parse_project(path: Path) -> ComposeProject:
     return ComposeProject.from_dict(json.loads(path.read_bytes()), source=str(path))
+
+
+def _uid(path: Path) -> int:
+    """The user that a file names; ours, where there is none or it is damaged."""
+    try:
+        return _parse_reader(path)
+    except (OSError, ValueError, VenvctlError):
+        return os.geteuid()
 
 
 def _parse_reader(path: Path) -> int:

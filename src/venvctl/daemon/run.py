@@ -78,4 +78,5 @@ def _log_all(feed: Feed) -> None:
     """Write what happens to the log."""
     with feed.listening(after=0) as listener:
         while (happening := listener.next(timeout=None)) is not None:
-            _log.log(_LEVELS.get(happening.kind, logging.INFO), "%s", happening.message)
+            level = _LEVELS.get(happening.kind, logging.INFO)
+            _log.log(level, "%s", happening.message, extra={"happening": happening})

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from venvctl import changeover, plan
 from venvctl.daemon.feed import Feed
 from venvctl.daemon.metrics import Gauges, Metrics, Tally
-from venvctl.daemon.orders import Interrupted, StoppedError
+from venvctl.daemon.orders import Interrupted
 from venvctl.daemon.queue import Job, Queue
 from venvctl.daemon.reactions import EngineListener, Reaction
 from venvctl.daemon.roster import Roster
 from venvctl.daemon.watcher import Watcher
 from venvctl.daemon.worker import Again, Ended, Followed, Worker, WorkProgress
-from venvctl.errors import VenvctlError
+from venvctl.errors import StoppedError, VenvctlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -118,6 +118,18 @@ class Service:
         self._roster.follow_for(name, uid)
         self._rescan = True
         self._wake()
+
+    def reader_of(self, name: str) -> int:
+        """The user whose rights an environment's lock is read with."""
+        return self._roster.reader(name)
+
+    def owner_of_project(self, name: str) -> int | None:
+        """The user who had a project followed; None where it is not followed."""
+        return self._roster.owner_of_project(name)
+
+    def follow_project_for(self, name: str, uid: int) -> None:
+        """Remember who had a project followed."""
+        self._roster.follow_project_for(name, uid)
 
     def tell_result(self, result: SyncResult, seconds: float) -> None:
         """Count and tell a sync that somebody ordered."""
@@ -229,6 +241,8 @@ class Service:
 
     def _work(self, job: Job) -> Again | Ended:
         progress = WorkProgress(job.name, self.feed, self._stopping)
+        if job.order is not None and job.order.abandoned:
+            return Ended()
         if job.order is not None:
             self.feed.tell("ordered", f"{job.name}: {job.order.command}", environment=job.name)
             job.order.run(progress)

@@ -8,11 +8,15 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from venvctl import lockfiles, status
+from venvctl import changeover, removal
+from venvctl.backend import Here
 from venvctl.daemon import foreign, peers
 from venvctl.daemon.orders import Order
-from venvctl.daemon.peers import ForbiddenError
-from venvctl.errors import ConfigurationError, IntegrityError, UsageError, VenvctlError
+from venvctl.errors import (
+    ConfigurationError,
+    ForbiddenError,
+    UsageError,
+)
 from venvctl.lockfiles.files import LIMIT
 from venvctl.registration import Registration
 from venvctl.restore import RestoreResult, restore
@@ -22,10 +26,14 @@ from venvctl.sync import SyncOptions, SyncResult, sync
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from venvctl.daemon.peers import Peer
+    from venvctl.daemon.peers import Peer, Sight
     from venvctl.daemon.service import Service
     from venvctl.document import Document
     from venvctl.progress import Progress
+    from venvctl.removal import RemoveResult
+    from venvctl.rollout import StepResult
+
+_WAIT_MOST = 60.0  # seconds for another writer; it takes up a worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +64,7 @@ class SyncWish:
                     restart=body.flag("restart", default=True),
                     defer_rollout=body.flag("defer_rollout", default=False),
                     recreated=frozenset(body.texts("recreated")),
+                    wait=_wait(body),
                 ),
                 registration=None
                 if registration is None
@@ -73,23 +82,11 @@ class SyncWish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
-    """One environment in a list; the engine is not asked.
-
-    Attributes:
-        followed: whether the daemon follows it. working: whether it works on it.
-        problem: what is wrong with it, as far as the daemon knows. error: of the last sync.
-    """
+class RolloutData:
+    """What a rollout did."""
 
     environment: str
-    project: str
-    lock: str
-    generation: int
-    key: str
-    followed: bool
-    working: bool
-    problem: str
-    error: str
+    steps: tuple[StepResult, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,56 +95,6 @@ class SyncData:
 
     environments: tuple[SyncResult, ...]
     failures: tuple[()] = ()
-
-
-def summaries(service: Service) -> list[Summary]:
-    """Every registered environment, by name."""
-    registry = service.root.registry
-    followed, problems = service.followed(), service.problems()
-    working = set(service.running)
-    found = []
-    for name in registry.names():
-        environment = service.root.environment(name)
-        problem = problems.get(name, "")
-        current = None
-        try:
-            known = followed.get(name)
-            registration = known.registration if known else registry.load(name)
-        except VenvctlError as error:
-            service.feed.tell("failed", error.message, environment=name)
-            continue
-        try:
-            current = environment.current()
-        except IntegrityError as error:
-            problem = error.message
-        found.append(
-            Summary(
-                environment=name,
-                project=registration.project,
-                lock=str(registration.specification.lock),
-                generation=current.number if current else 0,
-                key=current.key if current else "",
-                followed=name in followed,
-                working=name in working,
-                problem=problem,
-                error=environment.state().error,
-            )
-        )
-    return found
-
-
-def status_of(service: Service, name: str) -> dict[str, object]:
-    """As `venvctl status --json` has it, for one environment."""
-    registration = service.root.registry.load(name)
-    found = status.status(registration, service.root)
-    known = service.followed().get(name)
-    if known is not None and known.entry.reader != os.geteuid():
-        # Whether a file changed, or is there, is told as far as its own user could see it.
-        lock = str(registration.specification.lock)
-        digest = lockfiles.digests([lock], peers.reader(known.entry.reader, limit=LIMIT))[lock]
-        if not digest:
-            found = dataclasses.replace(found, lock_state="missing", reasons=())
-    return {"root": str(service.root.path), "environments": [found]}
 
 
 def sync_order(service: Service, name: str, wish: SyncWish, peer: Peer) -> Order:
@@ -161,22 +108,16 @@ def sync_order(service: Service, name: str, wish: SyncWish, peer: Peer) -> Order
     registration = wish.registration or registered
     if registration is None:
         raise UsageError(f"There is no environment {name!r}.")
-    own = peer.uid in {0, os.geteuid()}
-    known = service.followed().get(name)
-    follower = known.entry.reader if known else os.geteuid()
+    own, follower = _is_own(peer), service.reader_of(name)
     changes = registration != registered
-    if changes and registered is not None and not own and follower != peer.uid:
-        raise ForbiddenError(
-            f"{peer.name} may not change what environment {name} is: it is followed for somebody "
-            "else.",
-            hint="Sync it as it is registered, or ask its owner.",
-        )
     if changes:
-        follower = os.geteuid() if own else peer.uid
-    if wish.files:
+        check_change(service, name, peer)
+        follower = owner_for(peer)
+    if wish.files and (own or follower == peer.uid):
         read = peers.handed(wish.files, own=own)
     else:
-        # An error may quote a line of the lock: so nobody gets more than they could read.
+        # What somebody else has followed is synced to what stands in its files, whatever is handed
+        # over. An error may quote a line of them: so nobody gets more than they could read.
         read = peers.reader(follower if own else peer.uid, limit=LIMIT)
     trusted = follower == os.geteuid() and (own or not wish.files)
 
@@ -198,6 +139,92 @@ def sync_order(service: Service, name: str, wish: SyncWish, peer: Peer) -> Order
         return SyncData(environments=(result,))
 
     return Order("sync", work)
+
+
+def owner_for(peer: Peer) -> int:
+    """The user in whose name a peer registers something; root does it for the root's owner."""
+    return os.geteuid() if _is_own(peer) else peer.uid
+
+
+def check_change(service: Service, name: str, peer: Peer) -> None:
+    """Refuse that somebody changes, or removes, what another user registered.
+
+    Raises:
+        ForbiddenError: the environment is another user's.
+    """
+    if _is_own(peer) or service.root.registry.find(name) is None:
+        return
+    if service.reader_of(name) != peer.uid:
+        raise ForbiddenError(
+            f"{peer.name} may not change what environment {name} is: it is followed for somebody "
+            "else.",
+            hint="Sync it as it is registered, or ask its owner.",
+        )
+
+
+def check_project(service: Service, name: str, peer: Peer, sight: Sight) -> None:
+    """Refuse that somebody ends or changes how a project is followed whose locks they can't read.
+
+    Raises:
+        ForbiddenError: it is another user's, and so are its locks.
+    """
+    registry = service.root.registry
+    if _is_own(peer) or service.owner_of_project(name) == peer.uid:
+        return
+    for each in registry.names():
+        registration = registry.find(each)
+        if registration is None or registration.project != name:
+            continue
+        lock = str(registration.specification.lock)
+        if service.reader_of(each) != peer.uid and not sight.reads(peer.uid, [lock]):
+            raise ForbiddenError(
+                f"{peer.name} may not say whether the project {name} is followed: it is somebody "
+                f"else's, and so is {lock}.",
+                hint="Ask its owner.",
+            )
+
+
+def reserve(service: Service, registration: Registration, peer: Peer) -> None:
+    """Register an environment and have its volume, though it is not synced yet.
+
+    Raises:
+        ForbiddenError: as `check_change`.
+        VenvctlError: as `Here.reserve`.
+    """
+    name, root = registration.name, service.root
+    if registration != root.registry.find(name):
+        check_change(service, name, peer)
+        root.create()
+        # Before the registration: nobody may come to follow it with other rights.
+        service.follow_for(name, owner_for(peer))
+    Here(root, wait=_WAIT_MOST).reserve(registration)
+
+
+def rollout_order(service: Service, name: str) -> Order:
+    """An order for the rollout that a sync with `defer_rollout` left."""
+    root = service.root
+
+    def work(progress: Progress) -> RolloutData:
+        environment = root.environment(name)
+        with root.working(), environment.writing(wait=_WAIT_MOST):
+            steps = changeover.finish(environment, root, progress)
+        return RolloutData(environment=name, steps=steps)
+
+    return Order("rollout", work)
+
+
+def remove_order(service: Service, name: str, peer: Peer) -> Order:
+    """An order for the removal of an environment.
+
+    Raises:
+        ForbiddenError: as `check_change`.
+    """
+    check_change(service, name, peer)
+
+    def work(_progress: Progress) -> RemoveResult:
+        return removal.remove(name, service.root)
+
+    return Order("env rm", work)
 
 
 def rollback_order(service: Service, name: str, to: int | None) -> Order:
@@ -234,3 +261,15 @@ def word(body: Document, key: str) -> str | None:
     if value is not None and not isinstance(value, str):
         raise UsageError(f"{key} in the request is {value!r}, not a text.")
     return value or None
+
+
+def _is_own(peer: Peer) -> bool:
+    """Whether a peer is the root's owner, whom the daemon runs as, or root."""
+    return peer.uid in {0, os.geteuid()}
+
+
+def _wait(body: Document) -> float:
+    seconds = body.number("wait", 0.0)
+    if not 0 <= seconds <= _WAIT_MOST:
+        raise UsageError(f"wait in the request is {seconds:g}, not 0 to {_WAIT_MOST:g} seconds.")
+    return seconds

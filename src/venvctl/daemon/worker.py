@@ -11,12 +11,12 @@ from venvctl.daemon.orders import Interrupted
 from venvctl.daemon.peers import reader
 from venvctl.errors import BusyError, LockError, VenvctlError
 from venvctl.follower import Settling, Verdict
+from venvctl.lockfiles import Recording
 from venvctl.lockfiles.files import LIMIT
 from venvctl.sync import SyncOptions, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
     from threading import Event
 
     from venvctl.daemon.feed import Feed
@@ -54,6 +54,11 @@ class Ended:
 class Followed:
     """What the daemon knows of one environment; one job at a time touches it.
 
+    Attributes:
+        problem: what is wrong with it, for a person; empty if nothing is.
+        problem_files: of its lock, which that text may quote.
+        paths: of its lock's files.
+
     Args:
         entry: what is to be followed, and with whose rights.
         root: where it is kept.
@@ -63,6 +68,7 @@ class Followed:
         self.entry = entry
         self._root = root
         self.problem = ""
+        self.problem_files: tuple[str, ...] = ()
         self.paths: tuple[str, ...] = ()
         self.settling = Settling({})
         self._served: Mapping[str, str] = {}
@@ -90,19 +96,6 @@ class Followed:
         """These contents were acted on."""
         self.settling.served(digests)
         self.paths = tuple(digests)
-
-
-class _Recording:
-    """Reads files, and remembers which."""
-
-    def __init__(self, read: Callable[[Path], bytes]) -> None:
-        self._read = read
-        self.paths: dict[str, None] = {}
-
-    def __call__(self, path: Path) -> bytes:
-        """The content of a file."""
-        self.paths[str(path)] = None
-        return self._read(path)
 
 
 class WorkProgress:
@@ -169,7 +162,7 @@ class Worker:
             progress: told of the sync's steps.
         """
         followed.refresh()
-        read = _Recording(reader(followed.entry.reader, limit=LIMIT))
+        read = Recording(reader(followed.entry.reader, limit=LIMIT))
         digests = lockfiles.digests(followed.paths, read)
         verdict = followed.settling.look(digests, self._clock())
         if verdict is Verdict.MOVING:
@@ -193,11 +186,21 @@ class Worker:
         return self._sync(followed, job, read, digests, progress)
 
     def _miss(self, followed: Followed, missing: list[str]) -> None:
+        lock = str(followed.registration.specification.lock)
+        if lock in missing:
+            # What it includes is nothing without it, and is no business of who can't read it.
+            missing = [lock]
         files = " and ".join(missing)
         followed.problem = f"{_MISSING}{files} can't be read; the environment stays as it is."
-        self._feed.tell("missing", followed.problem, environment=followed.registration.name)
+        followed.problem_files = () if missing == [lock] else (lock,)
+        self._feed.tell(
+            "missing",
+            followed.problem,
+            environment=followed.registration.name,
+            files=followed.problem_files,
+        )
 
-    def _parses(self, followed: Followed, read: _Recording) -> bool:
+    def _parses(self, followed: Followed, read: Recording) -> bool:
         specification = followed.registration.specification
         try:
             lockfiles.read(
@@ -219,7 +222,7 @@ class Worker:
         self,
         followed: Followed,
         job: Job,
-        read: _Recording,
+        read: Recording,
         digests: Mapping[str, str],
         progress: Progress,
     ) -> Again | Ended:
@@ -241,10 +244,14 @@ class Worker:
             return Again(_BUSY)
         except VenvctlError as error:
             followed.serve({**lockfiles.digests(read.paths, read), **digests})
-            followed.problem = error.message
+            followed.problem, followed.problem_files = error.message, tuple(read.paths)
             self._tally.failed(error.code, self._clock() - began)
             self._feed.tell(
-                "failed", f"{name}: {error.message}", environment=name, detail={"code": error.code}
+                "failed",
+                f"{name}: {error.message}",
+                environment=name,
+                detail={"code": error.code},
+                files=read.paths,
             )
             return Ended(error)
         followed.problem = ""

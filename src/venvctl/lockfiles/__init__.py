@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from venvctl.lockfiles.files import digests, read_file
+from venvctl.lockfiles.files import Recording, digests, read_file
 from venvctl.lockfiles.model import FORMATS, Index, Lock, LockOptions, Pin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["FORMATS", "Index", "Lock", "LockOptions", "Pin", "digests", "read", "read_file"]
+__all__ = [
+    "FORMATS",
+    "Index",
+    "Lock",
+    "LockOptions",
+    "Pin",
+    "Recording",
+    "digests",
+    "read",
+    "read_file",
+]
 
 
 def read(

@@ -77,6 +77,26 @@ def digests(
     return found
 
 
+class Recording:
+    """Reads files, and remembers which.
+
+    Attributes:
+        paths: of all that were asked for, in that order, whether they could be read or not.
+
+    Args:
+        read_bytes: what reads them.
+    """
+
+    def __init__(self, read_bytes: Callable[[Path], bytes] = read_file) -> None:
+        self._read_bytes = read_bytes
+        self.paths: dict[str, None] = {}
+
+    def __call__(self, path: Path) -> bytes:
+        """The content of a file; raises as what reads it."""
+        self.paths[str(path)] = None
+        return self._read_bytes(path)
+
+
 class Files:
     """Reads the files of one lock, and remembers each one's digest in reading order."""
 
