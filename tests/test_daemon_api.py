@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from venvctl.client import Client, RemoteError, find
+from venvctl.daemon import api as api_module
 from venvctl.daemon import server as server_module
 from venvctl.daemon.api import ROUTES, Api
 from venvctl.daemon.notify import Notifier
@@ -234,6 +235,34 @@ def test_events_come_as_they_happen_and_end_with_the_daemon(running: Running) ->
     assert running.ask("GET", "/v1/events?after=x").document["error"]["message"] == (
         "after='x' is not an event's number."
     )
+
+
+def test_a_stream_that_has_nothing_to_tell_goes_on(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = threading.Event()
+
+    def is_gone(conversation: Any) -> bool:
+        gone: bool = was(conversation)
+        looked.set()
+        return gone
+
+    was = server_module._Conversation._is_gone
+    monkeypatch.setattr(server_module._Conversation, "_is_gone", is_gone)
+    monkeypatch.setattr(api_module, "_SILENCE", 0.01)
+    seen: list[str] = []
+
+    def listen() -> None:
+        seen.extend(each.text("message") for each in Client(running.path).events())
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    assert looked.wait(timeout=10)
+    running.service.feed.tell("daemon", "still here")
+    running.service.feed.close()
+    listener.join(timeout=10)
+
+    assert seen == ["still here"]
 
 
 def test_one_connection_serves_many_requests(running: Running) -> None:

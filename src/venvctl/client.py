@@ -84,7 +84,7 @@ def connect(path: Path) -> socket.socket:
 def find(root: Path | None = None) -> Client | None:
     """The running daemon of a root.
 
-    Costs a look at one or two paths where none runs.
+    Costs a look at one or two paths where none runs, and a question where one does.
 
     Args:
         root: whose daemon is wanted; None for any.
@@ -94,7 +94,8 @@ def find(root: Path | None = None) -> Client | None:
             continue
         client = Client(path)
         try:
-            if root is None or client.root() == root:
+            # Asked in any case: it may not be for this user.
+            if client.root() == root or root is None:
                 return client
         except VenvctlError:
             continue  # it is not for this user, or was left behind

@@ -167,8 +167,14 @@ def down(
     backends = [workplace.base, *_holders(document, workplace)]
     with terminal.aside() as speaks:
         compose.run(options, ["down", *flags], cwd, capture=not speaks)
-    followed = [backend.unfollow(name) for backend in _distinct(backends)]
-    return DownResult(project=name, followed=any(followed))
+    followed = False
+    for backend in _distinct(backends):
+        try:
+            followed |= backend.unfollow(name)
+        except VenvctlError as error:
+            # It is down all the same; only its lockfiles are still followed.
+            terminal.warn(f"{error.message} So its lockfiles are still followed.")
+    return DownResult(project=name, followed=followed)
 
 
 def load(options: ComposeOptions, cwd: Path) -> ComposeProject:

@@ -79,10 +79,11 @@ class Workplace:
             return self.base
         found = client.find(Path(owner))
         if found is None:
+            reason = _silence(Path(owner))
             raise VolumeConflictError(
-                f"Volume {name} belongs to the venvctl root {owner}, not to {self.base.path}, and "
-                "no daemon of that root answers.",
-                hint=f"Have one started there, or set VENVCTL_ROOT={owner} to work on it yourself.",
+                f"Volume {name} belongs to the venvctl root {owner}, not to {self.base.path}. "
+                f"{reason.message}",
+                hint=reason.hint,
             )
         return Remote(found)
 
@@ -101,7 +102,12 @@ def _base(wait: float) -> Backend:
     if _is_foreign(path):
         found = client.find(path)
         if found is None:
-            raise _unusable(path)
+            reason = _silence(path)
+            raise RootError(
+                f"The root {path} is another user's, so its daemon has to be asked. "
+                f"{reason.message}",
+                hint=reason.hint,
+            )
         return Remote(found)
     root = Root(path)
     if os.geteuid() != 0 and not rootpath.is_said() and not root.registry.names():
@@ -122,21 +128,16 @@ def _is_foreign(path: Path) -> bool:
         return False
 
 
-def _unusable(path: Path) -> RootError:
-    """That a root is another user's, and why its daemon can't be asked."""
-    problem: VenvctlError = DaemonUnreachableError(
-        f"No daemon of it answers on {' or '.join(map(str, client.candidates()))}.",
-        hint="Have it started (`systemctl start venvctl`), or set VENVCTL_ROOT to a directory of "
-        "yours.",
-    )
+def _silence(root: Path) -> VenvctlError:
+    """Why no daemon of a root answers, with what to do about it."""
     for place in client.candidates():
         if place.exists():
             try:
                 client.Client(place).root()
             except VenvctlError as error:
-                problem = error
-    return RootError(
-        f"The root {path} is another user's, whose daemon would have to be asked. "
-        f"{problem.message}",
-        hint=problem.hint,
+                return error
+    return DaemonUnreachableError(
+        f"No daemon of {root} answers on {' or '.join(map(str, client.candidates()))}.",
+        hint=f"Have it started there (`systemctl start venvctl`), or set VENVCTL_ROOT={root} where "
+        "it is yours.",
     )

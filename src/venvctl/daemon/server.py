@@ -273,10 +273,14 @@ class _Conversation:
 
     def _is_gone(self) -> bool:
         """Whether the other end has hung up; it has nothing to say while it is answered."""
+        # Not MSG_DONTWAIT: with a timeout, Python itself waits for something to come.
+        self._socket.settimeout(0)
         try:
-            return self._socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+            return self._socket.recv(1, socket.MSG_PEEK) == b""
         except BlockingIOError:
             return False
+        finally:
+            self._socket.settimeout(_SEND_SECONDS)
 
     def _drain(self) -> None:
         """Let the answer arrive: closing over what was not read would take it back."""

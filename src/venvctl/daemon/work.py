@@ -178,8 +178,8 @@ def check_project(service: Service, name: str, peer: Peer, sight: Sight) -> None
         lock = str(registration.specification.lock)
         if service.reader_of(each) != peer.uid and not sight.reads(peer.uid, [lock]):
             raise ForbiddenError(
-                f"{peer.name} may not say whether the project {name} is followed: it is somebody "
-                f"else's, and so is {lock}.",
+                f"{peer.name} may not say whether project {name} is followed: it is somebody "
+                f"else's, and {lock} can't be read by {peer.name}.",
                 hint="Ask its owner.",
             )
 
