@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from venvctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from venvctl.root import Root
     from venvctl.snapshots import Snapshot
@@ -109,7 +109,16 @@ def find_key(text: str, root: Root) -> str:
     Raises:
         UsageError: none, or more than one.
     """
-    found = [key for key in root.snapshots.keys() if key.startswith(text)]  # noqa: SIM118 - a store, no mapping
+    return match_key(text, root.snapshots.keys())
+
+
+def match_key(text: str, keys: Iterable[str]) -> str:
+    """The only one of some keys that is, or begins with, what a person typed.
+
+    Raises:
+        UsageError: none, or more than one.
+    """
+    found = [key for key in keys if key.startswith(text)]
     if len(found) == 1:
         return found[0]
     what = "more than one snapshot's key begins" if found else "no snapshot's key begins"

@@ -18,9 +18,10 @@ from venvctl.catalogue import (
     ListedSnapshot,
     SnapshotContent,
     SnapshotFile,
+    match_key,
 )
 from venvctl.environments import Event
-from venvctl.errors import LockError
+from venvctl.errors import LockError, UsageError
 from venvctl.lockfiles import LockOptions, read, read_file
 from venvctl.records import revive
 
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 
 # What pip expands in a requirements file, from the environment of whoever reads it.
 _VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
+
+# What a path of the API may have; no volume's name has anything else.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def of_own(root: Path, warn: Callable[[str], None]) -> Remote | None:
@@ -153,9 +157,11 @@ class Remote:
 
     def snapshot(self, text: str) -> SnapshotContent:
         """As `Backend`."""
+        # Found out here: what a person typed need not fit into a path.
+        key = match_key(text, [each.key for each in self.snapshots()])
         return revive(
             SnapshotContent,
-            self.client.ask("GET", f"/v1/snapshots/{quote(text, safe='')}"),
+            self.client.ask("GET", f"/v1/snapshots/{key}"),
             snapshot=lambda each: revive(ListedSnapshot, each),
             files=lambda each: revive(SnapshotFile, each),
         )
@@ -267,6 +273,8 @@ def _digest(text: str) -> str:
 
 
 def _environment(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} is not an environment's name.")
     return f"/v1/environments/{quote(name, safe='')}"
 
 
