@@ -123,6 +123,7 @@ def people(folder: Path) -> Iterator[People]:
             for more in ("docker", *([] if name.endswith("eve") else [group])):
                 _account("usermod", "--append", "--groups", more, name)
             home.mkdir()
+            home.chmod(0o755)
             os.chown(home, pwd.getpwnam(name).pw_uid, -1)
             python = python or _python_for(Person(name, home, ""))
             found.append(Person(name, home, python))
@@ -163,4 +164,5 @@ def _copy_compose(folder: Path) -> None:
     plugins = folder / "docker" / "cli-plugins"
     plugins.mkdir(parents=True)
     shutil.copy(place, plugins / "docker-compose")
-    (plugins / "docker-compose").chmod(0o755)
+    for path in (plugins.parent, plugins, plugins / "docker-compose"):
+        path.chmod(0o755)

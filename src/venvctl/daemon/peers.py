@@ -140,14 +140,23 @@ def _read_as(uid: int, path: Path, limit: int) -> bytes:
         f"The lockfile {path} can't be read by {account.pw_name}, for whom it is followed.",
         hint=f"Let {account.pw_name} read it, or sync it from an account that can.",
     )
-    # It reads no more than it is told to, so that no device is read for ever; and without waiting,
-    # as a pipe that nobody writes to would have it do.
+    if not _is_readable(account, groups, str(path)):
+        raise refusal
+    # What it is may have changed since. So it is read up to the limit, as no device ends; and
+    # without waiting, as for a pipe that nobody writes to.
     size, count = 1 << 20, (limit >> 20) + 1
     words = (f"if={path}", f"bs={size}", f"count={count}", "iflag=fullblock,nonblock")
     done = _run_as(account, groups, ("dd", *words, "status=none"), seconds=_READ_SECONDS)
     if done is None or done.returncode != 0 or len(done.stdout) > limit:
         raise refusal
     return done.stdout
+
+
+def _is_readable(account: pwd.struct_passwd, groups: list[int], path: str) -> bool:
+    """Whether a user can read what is a file, and no directory, pipe or device."""
+    words = ("test", "-f", path, "-a", "-r", path)
+    done = _run_as(account, groups, words, seconds=_LOOK_SECONDS)
+    return done is not None and done.returncode == 0
 
 
 def _run_as(
@@ -198,11 +207,7 @@ class Sight:
             groups = os.getgrouplist(account.pw_name, account.pw_gid)
         except KeyError:
             return False
-        # With `-f` a directory or a device is none that a text was quoted from.
-        done = _run_as(
-            account, groups, ("test", "-f", path, "-a", "-r", path), seconds=_LOOK_SECONDS
-        )
-        found = done is not None and done.returncode == 0
+        found = _is_readable(account, groups, path)
         if len(self._known) >= _REMEMBERED_MOST:
             self._known.clear()
         self._known[uid, path] = (now, found)
