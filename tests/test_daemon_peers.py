@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from open_folder import open_folder
 from venvctl.daemon import peers
 from venvctl.daemon.peers import Sight
 from venvctl.errors import LockError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 _NOBODY = 65534
 LIMIT = 1 << 20
@@ -22,12 +23,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be some
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder that everybody may enter."""
-    for path in (tmp_path, *tmp_path.parents):
-        if path.stat().st_uid == os.geteuid() and not path.stat().st_mode & 0o001:
-            path.chmod(path.stat().st_mode | 0o011)
-    return tmp_path
+def folder() -> Iterator[Path]:
+    with open_folder() as made:
+        yield made
 
 
 def refused(path: Path) -> str:

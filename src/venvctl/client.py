@@ -60,6 +60,12 @@ def candidates() -> list[Path]:
     return list(dict.fromkeys(found))
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a socket to connect to, as far as this user may look."""
+    # Not `Path.exists`, which fails where a directory may not be entered.
+    return os.path.exists(path)  # noqa: PTH110 - see above
+
+
 def connect(path: Path) -> socket.socket:
     """Connect to a control socket.
 
@@ -90,7 +96,7 @@ def find(root: Path | None = None) -> Client | None:
         root: whose daemon is wanted; None for any.
     """
     for path in candidates():
-        if not path.exists():
+        if not is_there(path):
             continue
         client = Client(path)
         try:

@@ -131,7 +131,7 @@ def _is_foreign(path: Path) -> bool:
 def _silence(root: Path) -> VenvctlError:
     """Why no daemon of a root answers, with what to do about it."""
     for place in client.candidates():
-        if place.exists():
+        if client.is_there(place):
             try:
                 client.Client(place).root()
             except VenvctlError as error:

@@ -95,13 +95,6 @@ class People:
     group: int
 
 
-def let_others_in(folder: Path) -> None:
-    """Let everybody enter a folder, and go by those above it that are ours."""
-    for path in (folder, *folder.parents):
-        if path.stat().st_uid == os.geteuid() and not path.stat().st_mode & 0o001:
-            path.chmod(path.stat().st_mode | 0o011)
-
-
 @contextmanager
 def people(folder: Path) -> Iterator[People]:
     """Make three users, and remove them again; only root can."""
@@ -109,7 +102,6 @@ def people(folder: Path) -> Iterator[People]:
         pytest.skip("only root can make users")
     mark = secrets.token_hex(3)
     group, names = f"vt{mark}", [f"vt{mark}{who}" for who in ("ann", "bob", "eve")]
-    let_others_in(folder)
     _copy_compose(folder)
     _account("groupadd", group)
     try:

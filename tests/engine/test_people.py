@@ -10,7 +10,8 @@ import pytest
 
 from daemons import Daemon
 from index import LocalIndex
-from people import People, let_others_in, people
+from open_folder import open_folder
+from people import People, people
 from shop import Shop, opened
 from venvctl.root import Root
 from world import wait_for
@@ -27,25 +28,30 @@ SECRET = "hunter2-of-the-lock"  # noqa: S105 - a line of a lock that not everybo
 
 
 @pytest.fixture
-def users(tmp_path: Path) -> Iterator[People]:
-    with people(tmp_path) as found:
+def folder() -> Iterator[Path]:
+    with open_folder() as made:
+        yield made
+
+
+@pytest.fixture
+def users(folder: Path) -> Iterator[People]:
+    with people(folder) as found:
         yield found
 
 
 @pytest.fixture
 def shop(
-    tmp_path: Path, users: People, image_311: str, unique: Unique, docker: Docker
+    folder: Path, users: People, image_311: str, unique: Unique, docker: Docker
 ) -> Iterator[Shop]:
     """A project that belongs to ann, in a directory that everybody may enter."""
-    directory = tmp_path / unique("shop")
+    directory = folder / unique("shop")
     directory.mkdir()
     with LocalIndex() as index:
-        root = Root(tmp_path / "root")
+        root = Root(folder / "root")
         one = opened(
             Shop(directory=directory, index=index, root=root, image=image_311, docker=docker)
         )
         made = next(one)
-        let_others_in(directory)
         for path in (directory, made.lock, directory / "compose.yaml"):
             os.chown(path, users.ann.uid, -1)
             path.chmod(0o755 if path.is_dir() else 0o644)
@@ -54,8 +60,8 @@ def shop(
 
 
 @pytest.fixture
-def daemon(tmp_path: Path, shop: Shop, users: People) -> Iterator[Daemon]:
-    with Daemon(root=shop.root.path, folder=tmp_path, group=users.group) as running:
+def daemon(folder: Path, shop: Shop, users: People) -> Iterator[Daemon]:
+    with Daemon(root=shop.root.path, folder=folder, group=users.group) as running:
         yield running
 
 

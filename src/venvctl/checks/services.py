@@ -91,7 +91,7 @@ def daemon(followed: int) -> Iterator[Finding]:
     """
     faults = []
     for path in client.candidates():
-        if not path.exists():
+        if not client.is_there(path):
             continue
         try:
             client.connect(path).close()
