@@ -12,7 +12,11 @@ JOBS ?= 4
 
 checked := src tests compose/demo/demo.py compose/demo/project.py $(wildcard bench/*.py)
 
-.PHONY: help setup demo test lint bench lock-requirements lock-demo clean
+# How long each target is fuzzed, and which (all of them).
+MINUTES ?= 1
+TARGETS ?=
+
+.PHONY: help setup demo test lint fuzz bench lock-requirements lock-demo clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -36,6 +40,10 @@ lint: ## check form, style and types
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy $(checked)
 
+fuzz: setup ## feed rubbish to whatever reads foreign bytes, e.g. MINUTES=8 TARGETS="wheel archive"
+	.venv/bin/uv pip install --quiet --python .venv/bin/python --require-hashes -r .ci/fuzz-requirements.txt
+	.venv/bin/python tests/fuzz/run.py --minutes $(MINUTES) --jobs $(JOBS) --work build/fuzz $(TARGETS)
+
 bench: setup ## measure venvctl beside its peers
 	@.ci/base-image tests
 	.venv/bin/python bench $(ARGS)
@@ -47,6 +55,7 @@ compile = UV_CUSTOM_COMPILE_COMMAND="make $@" .venv/bin/uv pip compile --quiet -
 lock-requirements: ## pin anew what venvctl is developed with
 	@.ci/python-environment
 	$(compile) --upgrade pyproject.toml .ci/requirements.in --output-file .ci/requirements.txt
+	$(compile) --upgrade .ci/fuzz-requirements.in --output-file .ci/fuzz-requirements.txt
 
 lock-demo: ## pin anew what the demo's application imports, in its two versions
 	@.ci/python-environment

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 
-from venvctl.archives import Limits, data_offset
+from venvctl.archives import Header, Limits, data_offset
 from venvctl.errors import HostileWheelError
+from venvctl.extraction import extract
 from venvctl.wheels import read
 from wheelhouse import SYMLINK, make_wheel
 
@@ -44,6 +46,8 @@ def refusal(path: Path, *, limits: Limits | None = None) -> str:
         ("evil\x7f.py", "has a control character in its name"),
         ("evil/./x.py", "has an empty part in its name"),
         ("evil//x.py", "has an empty part in its name"),
+        ("C:/evil.py", "is an absolute path"),
+        ("c:evil.py", "is an absolute path"),
         ("e" * 256, "has too long a name"),
         ("/".join(["long"] * 300), "has too long a name"),
     ],
@@ -104,7 +108,7 @@ def test_refuses_more_than_the_limit_of_bytes(tmp_path: Path) -> None:
 def test_refuses_more_than_the_limit_of_members(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "evil", files={f"{number}": b"" for number in range(8)})
     assert refusal(wheel.path, limits=Limits(members=10)) == (
-        f"The wheel {FILE!a} is refused: it has 11 members, more than 10."
+        f"The wheel {FILE!a} is refused: it has more than 10 members."
     )
 
 
@@ -116,8 +120,10 @@ def test_refuses_a_bomb_by_its_ratio(tmp_path: Path) -> None:
     assert read(wheel.path, library="python3.11", limits=Limits(ratio=2000)).size > 65 << 20
 
 
-def patch(path: Path, member: str, field: int, value: int, *, width: str = "<L") -> None:
-    """Overwrite a number in a member's entry of the archive's directory."""
+def patch(
+    path: Path, member: str, field: int, value: int, *, width: str = "<L", both: bool = False
+) -> None:
+    """Overwrite a number in a member's entry of the archive's directory, or in its header too."""
     data = bytearray(path.read_bytes())
     entry = data.index(b"PK\x01\x02")
     while True:
@@ -126,7 +132,84 @@ def patch(path: Path, member: str, field: int, value: int, *, width: str = "<L")
             break
         entry = data.index(b"PK\x01\x02", entry + 4)
     struct.pack_into(width, data, entry + field, value)
+    if both:  # the two have the same fields, two bytes apart
+        header = struct.unpack_from("<L", data, entry + 42)[0]
+        struct.pack_into(width, data, header + field - 2, value)
     path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "width"),
+    [(10, 0, "<H"), (16, 7, "<L"), (24, 3, "<L")],
+    ids=["method", "checksum", "size"],
+)
+def test_refuses_a_local_header_that_tells_of_another_file(
+    tmp_path: Path, field: int, value: int, width: str
+) -> None:
+    # Some installers read a wheel from its begin on, and never see the directory at its end.
+    wheel = make_wheel(tmp_path, "evil", files={"a.py": b"content"})
+    before = wheel.path.read_bytes()
+    patch(wheel.path, "a.py", field, value, width=width, both=True)
+    own = wheel.path.read_bytes()[: before.index(b"PK\x01\x02")]
+    wheel.path.write_bytes(own + before[len(own) :])
+    with pytest.raises(HostileWheelError) as caught:
+        extract(wheel.path, tmp_path / "tree", library="python3.11")
+    assert caught.value.message == (
+        f"The wheel {FILE!a} is refused: 'a.py' is another file in its own header."
+    )
+
+
+def test_takes_sizes_behind_the_content(tmp_path: Path) -> None:
+    stream = _Forwards()
+    wheel = make_wheel(tmp_path, "evil")
+    with zipfile.ZipFile(wheel.path) as source, zipfile.ZipFile(stream, "w") as target:
+        for info in source.infolist():
+            target.writestr(info.filename, source.read(info), zipfile.ZIP_DEFLATED)
+    wheel.path.write_bytes(stream.getvalue())
+    assert extract(wheel.path, tmp_path / "tree", library="python3.11").name == "evil"
+
+
+class _Forwards(io.BytesIO):
+    """What can't go back, so that zip writes sizes behind the content."""
+
+    def seekable(self) -> bool:
+        return False
+
+    def seek(self, *_: int) -> int:
+        raise OSError
+
+    def tell(self) -> int:
+        raise OSError
+
+
+def test_refuses_a_link_whatever_system_it_claims_to_come_from(tmp_path: Path) -> None:
+    wheel = make_wheel(
+        tmp_path, "evil", files={"x": b"/etc"}, modes={"x": SYMLINK}, create_system=0
+    )
+    assert refusal(wheel.path) == f"The wheel {FILE!a} is refused: 'x' is a symbolic link."
+
+
+def test_counts_members_before_it_makes_anything_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = make_wheel(tmp_path, "evil", files={f"{number}": b"" for number in range(50)})
+
+    def made(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(zipfile.ZipInfo, "__init__", made)
+    assert refusal(wheel.path, limits=Limits(members=10)) == (
+        f"The wheel {FILE!a} is refused: it has more than 10 members."
+    )
+
+
+def test_refuses_a_forest_of_folders(tmp_path: Path) -> None:
+    # 22 MB of names were five million folders, and 3 GB of memory (measured).
+    files = {f"{number}/" + "d/" * 480 + "x": b"" for number in range(30)}
+    wheel = make_wheel(tmp_path, "evil", files=files)
+    assert refusal(wheel.path, limits=Limits(members=5_000)) == (
+        f"The wheel {FILE!a} is refused: it has more than 5,000 files and folders."
+    )
 
 
 def test_refuses_members_that_share_bytes(tmp_path: Path) -> None:
@@ -159,7 +242,12 @@ def test_refuses_a_local_header_with_another_name(tmp_path: Path) -> None:
         member for member in read(wheel.path, library="x").members if member.name == "a.py"
     )
     with wheel.path.open("rb") as stream, pytest.raises(HostileWheelError) as caught:
-        data_offset(stream.fileno(), FILE, member.name, member.offset)
+        data_offset(
+            stream.fileno(),
+            FILE,
+            member.name,
+            Header(member.offset, member.deflated, member.compressed, member.size, member.checksum),
+        )
     assert caught.value.message == (
         f"The wheel {FILE!a} is refused: 'a.py' has another name in its own header."
     )

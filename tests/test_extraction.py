@@ -199,7 +199,7 @@ def test_refuses_content_that_is_not_what_record_says(tmp_path: Path, size: int)
 def test_refuses_a_lying_size(tmp_path: Path, real: int, difference: int) -> None:
     content = os.urandom(real)
     wheel = make_wheel(tmp_path, "evil", files={"x": content}, record={"x": f"{_hash(content)},"})
-    patch(wheel.path, "x", 24, real + difference)
+    patch(wheel.path, "x", 24, real + difference, both=True)
     assert refusal(wheel, tmp_path) == "'x' lies about its size."
 
 
@@ -216,7 +216,7 @@ def test_refuses_what_does_not_inflate(tmp_path: Path) -> None:
 def test_refuses_a_damaged_signature(tmp_path: Path) -> None:
     name = "evil-1.0.dist-info/RECORD.jws"
     wheel = make_wheel(tmp_path, "evil", extra=[(name, b"{}")])
-    patch(wheel.path, name, 16, 12345)
+    patch(wheel.path, name, 16, 12345, both=True)
     assert refusal(wheel, tmp_path) == f"{name!a} is not what RECORD says."
 
 
@@ -229,6 +229,15 @@ def test_big_members_are_streamed(tmp_path: Path) -> None:
     assert (tmp_path / "tree" / "scripts" / "tool").read_bytes() == b"#!python\n" + content
     (big,) = (file for file in manifest.files if file.path == f"{SITE}/big")
     assert (big.sha256, big.size) == (hashlib.sha256(content).hexdigest(), len(content))
+
+
+@pytest.mark.parametrize("more", [1, 100, 257])
+def test_what_the_inflater_holds_back_at_the_end_is_not_lost(tmp_path: Path, more: int) -> None:
+    # With zeros, the last bytes of input are taken in before the last bytes of output come out.
+    content = bytes((9 << 20) + more) + b"x"
+    wheel = make_wheel(tmp_path, "demo-wheel", files={"big": content[:-1], "odd": content})
+    unpack(wheel, tmp_path / "tree")
+    assert (tmp_path / "tree" / "prefix" / SITE / "big").stat().st_size == len(content) - 1
 
 
 def test_a_stronger_hash_is_checked_too(tmp_path: Path) -> None:

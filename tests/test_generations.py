@@ -13,8 +13,9 @@ import pytest
 
 from estate import NO_ENGINE, SITE, TARGET, Estate
 from venvctl import disk, generations, trees
+from venvctl.arrangement import Conflict, arrange
 from venvctl.errors import DiskFullError, FileConflictError
-from venvctl.generations import Blueprint, Conflict
+from venvctl.generations import Blueprint
 from venvctl.origin import Origin
 from venvctl.seal import Seal
 
@@ -268,7 +269,7 @@ def test_the_loser_s_bytecode_is_not_taken_for_the_winner_s(estate: Estate) -> N
         for tree, modules in ((first, ("shared", "same")), (second, ("same",)))
     }  # fmt: skip
 
-    links = generations.arrange([compiled["alpha"], compiled["beta"]]).links
+    links = arrange([compiled["alpha"], compiled["beta"]]).links
 
     assert sorted(path for path in links if path.endswith(".pyc")) == [
         f"{SITE}/__pycache__/same.cpython-311.pyc"

@@ -515,7 +515,7 @@ HOSTILE: list[tuple[str, Callable[[Archive], None], str]] = [
     ("deep JSON", _text("snapshot.json", b"[" * 200_000),
      "it has texts that can't be used: one is nested too deep."),
     ("deep TOML", _text("pylock.toml", b"x = " + b"[" * 200_000),
-     "it has texts that can't be used: one is nested too deep."),
+     "it has texts that can't be used: pylock.toml:1: The file is nested too deep."),
     ("other JSON", _text("snapshot.json", b"[]"),
      "it has texts that can't be used: snapshot.json is not that of a snapshot."),
     ("schema", _fact(schema=2),
@@ -695,7 +695,7 @@ def test_the_limits_can_be_set(archive: Path, there: Host) -> None:
         assert caught.value.message == f"The archive {archive} is refused: {words}."
     with pytest.raises(HostileWheelError) as wheel:
         there.take(archive, limits=ImportLimits(wheel=Limits(members=1)))
-    assert wheel.value.message == f"The wheel '{ALPHA}' is refused: it has 4 members, more than 1."
+    assert wheel.value.message == f"The wheel '{ALPHA}' is refused: it has more than 1 members."
     assert there.is_empty()
     there.take(archive, limits=ImportLimits(files=2, size=size))
 

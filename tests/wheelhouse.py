@@ -129,6 +129,33 @@ def make_wheel(
     return BuiltWheel(path=path, name=canonicalize_name(name), version=version)
 
 
+def packed(members: Mapping[str, bytes], *, name: str, more: bytes = b"") -> bytes:
+    """The bytes of a wheel whose RECORD is right.
+
+    Args:
+        members: member → content; a name that ends in ``/`` is a folder.
+        name: of its .dist-info folder.
+        more: lines that RECORD has before its own.
+    """
+    rows = [
+        f"{_quoted(member)},sha256={_digest(content)},{len(content)}\n"
+        for member, content in members.items()
+        if not member.endswith("/")
+    ]
+    record = f"{name}/RECORD"
+    listing = more + "".join([*rows, f"{record},,\n"]).encode()
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, content in [*members.items(), (record, listing)]:
+            info = zipfile.ZipInfo("x", date_time=(2020, 1, 1, 0, 0, 0))
+            info.filename = info.orig_filename = member
+            info.external_attr = (0o040755 if member.endswith("/") else REGULAR) << 16
+            info.create_system = 3
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, content)
+    return stream.getvalue()
+
+
 def make_sdist(folder: Path, name: str, version: str = "1.0", *, backend: str = "") -> Path:
     """Write a source archive that builds without a network, with a backend of its own.
 

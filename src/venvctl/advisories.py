@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from venvctl.errors import ConfigurationError
 
@@ -177,5 +177,6 @@ def _versions(texts: Collection[object]) -> Iterator[Version]:
     for text in texts:
         try:
             yield Version(str(text))
-        except InvalidVersion:
+        # An InvalidVersion is one, and so is a number of thousands of digits.
+        except ValueError:
             continue  # one that no installer can ask for

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import stat
 import struct
@@ -23,7 +25,14 @@ _LOCAL_HEADER = struct.Struct("<4s5H3L2H")
 _SIGNATURE = b"PK\x03\x04"
 _UTF8 = 0x800
 _ENCRYPTED = 0x1
-_TEXT_SIZE = 64 << 20  # the most that METADATA, RECORD and their like may have
+_LISTED = b"PK\x01\x02"  # each member's entry in the archive's directory begins with it
+_ENTRY = 46  # the fewest bytes of such an entry
+_DESCRIPTOR = 0x8  # the sizes stand behind the content, and not in the member's own header
+_LONG = 0xFFFFFFFF  # a size that stands elsewhere (zip64)
+_SHOWN = 2_000  # characters of a name in a message
+# The most bytes that each of a wheel's own texts may have; RECORD has a line for each member.
+_TEXT_SIZES = {"RECORD": 64 << 20, "METADATA": 8 << 20}
+_TEXT_SIZE = 1 << 20
 _RATIO_FLOOR = 64 << 20  # below this total nothing is called a bomb: it can't hurt
 
 
@@ -34,7 +43,7 @@ class Limits:
     Attributes:
         total_size: bytes of all members unpacked.
         ratio: unpacked bytes for one byte of the archive, taken over the whole wheel.
-        members: how many files and folders.
+        members: how many files and folders, also folders that no member but their files tell of.
         name_length: bytes of one member's name.
     """
 
@@ -46,8 +55,33 @@ class Limits:
 
 def refuse(file: str, reason: str, *, member: str = "") -> HostileWheelError:
     """The error for a wheel that must not be unpacked; the caller raises it."""
-    subject = ascii(member) if member else "it"
+    shown = member if len(member) <= _SHOWN else f"{member[:_SHOWN]}…"
+    subject = ascii(shown) if member else "it"
     return HostileWheelError(f"The wheel {file!a} is refused: {subject} {reason}.", hint=_HINT)
+
+
+class _Counted(io.FileIO):
+    """An archive that is not read at all where its directory lists more members than may be.
+
+    `zipfile` reads the whole directory in one piece and makes an object of each entry, some 700
+    bytes for 46, before anybody can count them.
+    """
+
+    def __init__(self, path: Path, file: str, limits: Limits) -> None:
+        super().__init__(path)
+        self._file = file
+        self._limits = limits
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As a file's, within bounds."""
+        most = self._limits.members * (_ENTRY + self._limits.name_length)
+        if size is not None and size > max(most, _TEXT_SIZE):
+            raise refuse(self._file, f"has a directory of {size:,} bytes")
+        data = super().read(-1 if size is None else size) or b""
+        # No two entries share bytes, so there are at least as many marks as entries.
+        if len(data) > _ENTRY and data.count(_LISTED) > self._limits.members:
+            raise refuse(self._file, f"has more than {self._limits.members:,} members")
+        return data
 
 
 def directory(path: Path, file: str, limits: Limits) -> dict[str, zipfile.ZipInfo]:
@@ -64,13 +98,16 @@ def directory(path: Path, file: str, limits: Limits) -> dict[str, zipfile.ZipInf
         HostileWheelError: names the member and the reason.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _Counted(path, file, limits) as stream, zipfile.ZipFile(stream) as archive:
             listed = archive.infolist()
             end = archive.start_dir
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
+    # EINVAL: an offset before the begin of the file.
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         raise refuse(file, f"is not a readable zip archive ({error})") from error
     if len(listed) > limits.members:
-        raise refuse(file, f"has {len(listed):,} members, more than {limits.members:,}")
+        raise refuse(file, f"has more than {limits.members:,} members")
     infos: dict[str, zipfile.ZipInfo] = {}
     for info in listed:
         # `filename` ends at a NUL; `orig_filename` is what the archive really says.
@@ -90,7 +127,8 @@ def directory(path: Path, file: str, limits: Limits) -> dict[str, zipfile.ZipInf
 
 
 def _member_fault(info: zipfile.ZipInfo) -> str:  # noqa: PLR0911 - one line a rule
-    kind = stat.S_IFMT(info.external_attr >> 16) if info.create_system == UNIX else 0
+    # Whatever made it: not every reader asks for the system.
+    kind = stat.S_IFMT(info.external_attr >> 16)
     if kind == stat.S_IFLNK:
         return "is a symbolic link"
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
@@ -117,14 +155,30 @@ def _check_overlap(infos: Sequence[zipfile.ZipInfo], file: str, end: int) -> Non
         raise refuse(file, "has a member behind its end")
 
 
-def data_offset(handle: int, file: str, name: str, offset: int) -> int:
-    """Where a member's bytes begin: behind its local header, which must tell the same name.
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the archive's directory says of a member, and its own header must say too.
+
+    Attributes:
+        offset: of that header. deflated: whether the content is compressed.
+        compressed, size: bytes in the archive and unpacked. checksum: CRC-32 of the content.
+    """
+
+    offset: int
+    deflated: bool
+    compressed: int
+    size: int
+    checksum: int
+
+
+def data_offset(handle: int, file: str, name: str, header: Header) -> int:
+    """Where a member's bytes begin: behind its local header, which must tell the same of it.
 
     Raises:
         HostileWheelError: archive directory and local header disagree, as in an archive that shows
             one content to one reader and another to the next.
     """
-    head = os.pread(handle, _LOCAL_HEADER.size + 4 * len(name), offset)
+    head = os.pread(handle, _LOCAL_HEADER.size + 4 * len(name), header.offset)
     if len(head) < _LOCAL_HEADER.size or head[:4] != _SIGNATURE:
         raise refuse(file, "is not where the archive says", member=name)
     fields = _LOCAL_HEADER.unpack_from(head)
@@ -132,7 +186,28 @@ def data_offset(handle: int, file: str, name: str, offset: int) -> int:
     start, length, extra = _LOCAL_HEADER.size, fields[-2], fields[-1]
     if head[start : start + length] != name.encode(encoding, "replace"):
         raise refuse(file, "has another name in its own header", member=name)
-    return offset + start + int(length) + int(extra)
+    method = zipfile.ZIP_DEFLATED if header.deflated else zipfile.ZIP_STORED
+    own = (fields[6], fields[7], fields[8])
+    stated = (header.checksum, header.compressed, header.size)
+    # Where the sizes come behind the content, zeros stand for them.
+    differ = any(
+        mine != theirs and not (mine == _LONG or (mine == 0 and fields[2] & _DESCRIPTOR))
+        for mine, theirs in zip(own, stated, strict=True)
+    )
+    if fields[3] != method or fields[2] & _ENCRYPTED or differ:
+        raise refuse(file, "is another file in its own header", member=name)
+    return header.offset + start + int(length) + int(extra)
+
+
+def header_of(info: zipfile.ZipInfo) -> Header:
+    """What the archive's directory says of a member."""
+    return Header(
+        info.header_offset,
+        info.compress_type == zipfile.ZIP_DEFLATED,
+        info.compress_size,
+        info.file_size,
+        info.CRC,
+    )
 
 
 def text(handle: int, file: str, infos: Mapping[str, zipfile.ZipInfo], name: str) -> bytes | None:
@@ -140,9 +215,10 @@ def text(handle: int, file: str, infos: Mapping[str, zipfile.ZipInfo], name: str
     info = infos.get(name)
     if info is None:
         return None
-    if info.file_size > _TEXT_SIZE:
-        raise refuse(file, f"has more than {_TEXT_SIZE:,} bytes", member=name)
-    start = data_offset(handle, file, name, info.header_offset)
+    most = _TEXT_SIZES.get(name.rpartition("/")[2], _TEXT_SIZE)
+    if max(info.file_size, info.compress_size) > most:
+        raise refuse(file, f"has more than {most:,} bytes", member=name)
+    start = data_offset(handle, file, name, header_of(info))
     data = os.pread(handle, info.compress_size, start)
     if info.compress_type == zipfile.ZIP_DEFLATED:
         try:

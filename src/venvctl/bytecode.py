@@ -140,12 +140,18 @@ def _adopt(tree: Path, manifest: Manifest, *, output: Path) -> Manifest:
     bytecode = []
     directories: set[str] = set()
     sources = {file.path for file in manifest.files if file.path.endswith(".py")}
+    # A file called `__pycache__`, or a folder called as bytecode is.
+    occupied = {file.path for file in manifest.files} | {
+        path for path in manifest.directories if path.endswith(".pyc")
+    }
     for path in sorted(_regular_files(output)):
         cache, name = posixpath.split(path)
         folder, last = posixpath.split(cache)
         stem, _, tag = name.removesuffix(".pyc").rpartition(".")
         if not tag or last != "__pycache__" or f"{folder}/{stem}.py" not in sources:
             continue  # nothing that the program would write
+        if cache in occupied or path in occupied:
+            continue  # the wheel has something else there: its module is compiled at each import
         data = (output / path).read_bytes()
         if cache not in directories:
             (tree / PREFIX / cache).mkdir(exist_ok=True)

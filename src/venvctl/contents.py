@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from venvctl import activators, generations
+from venvctl.arrangement import arrange
 from venvctl.checksums import MISSING, OTHER_MODE, Check, Finding
 from venvctl.generations import SEAL
 
@@ -73,7 +74,7 @@ def contents(seal: Seal, trees: Sequence[Tree | None]) -> Contents:
         trees: those of `seal.packages`, in that order; None for one that is lost.
     """
     there = [tree for tree in trees if tree is not None]
-    arrangement = generations.arrange(there)
+    arrangement = arrange(there)
     # Scripts can be executed; activators are read by a shell.
     read = {f"bin/{name}" for name, _ in activators.generate(seal.mount)}
     generated = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 if TYPE_CHECKING:
@@ -35,9 +35,13 @@ def conflicts(manifests: Sequence[Manifest], target: Target) -> Iterator[str]:
         for text in manifest.requires_dist:
             try:
                 requirement = Requirement(text)
-            except InvalidRequirement:
-                continue  # old packages have requirements that no standard ever allowed
-            if requirement.marker and not requirement.marker.evaluate(environment):
+                if requirement.marker and not requirement.marker.evaluate(environment):
+                    continue
+                # Also a number of thousands of digits is told only by who uses it.
+                requirement.specifier.contains("0")
+            # Old packages have requirements that no standard ever allowed, and hostile ones any:
+            # brackets without end, versions that are none, texts compared as versions.
+            except (ValueError, KeyError, RecursionError):
                 continue
             wanted = f"{requirement.name}{requirement.specifier}"
             version = versions.get(canonicalize_name(requirement.name))
@@ -50,5 +54,5 @@ def conflicts(manifests: Sequence[Manifest], target: Target) -> Iterator[str]:
 def _suits(requires_python: str, version: str) -> bool:
     try:
         return SpecifierSet(requires_python).contains(version, prereleases=True)
-    except InvalidSpecifier:
+    except ValueError:
         return True  # pip and uv ignore one that can't be read

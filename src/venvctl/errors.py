@@ -21,6 +21,9 @@ class ExitCode(IntEnum):
     BUSY = 75
 
 
+_LONGEST = 8_000  # characters of a message
+
+
 class VenvctlError(Exception):
     """Base of all errors that a person is meant to read.
 
@@ -33,6 +36,8 @@ class VenvctlError(Exception):
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
 
     def __init__(self, message: str, *, hint: str = "") -> None:
+        if len(message) > _LONGEST:  # it may quote what somebody made too long to be read
+            message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 2 :]}"
         super().__init__(message)
         self.message = message
         self.hint = hint

@@ -16,6 +16,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from venvctl import archives, disk, wheels
+from venvctl.archives import Header
 from venvctl.manifest import Manifest, ManifestFile
 
 if TYPE_CHECKING:
@@ -153,7 +154,10 @@ class _Writer:
         if directory:
             self.make(directory.rpartition("/")[0])
         path = f"{self._tree}/{directory}"
-        os.mkdir(path)  # noqa: PTH102 - see the class
+        try:
+            os.mkdir(path)  # noqa: PTH102 - see the class
+        except FileExistsError as error:
+            raise self._taken(directory) from error
         os.chmod(path, 0o755)  # noqa: PTH101, S103 - see the class; containers read it
         self._made.add(directory)
 
@@ -164,7 +168,10 @@ class _Writer:
 
     def write(self, member: Member) -> ManifestFile:
         """Write one member; a raw script's path begins with `SCRIPTS`."""
-        offset = archives.data_offset(self._handle, self._file, member.name, member.offset)
+        header = Header(
+            member.offset, member.deflated, member.compressed, member.size, member.checksum
+        )
+        offset = archives.data_offset(self._handle, self._file, member.name, header)
         if member.size <= _WHOLE and member.compressed <= _WHOLE:
             pieces = [self._whole(member, offset)]
             sha256 = self._verify(member, pieces)
@@ -185,9 +192,11 @@ class _Writer:
     def _create(self, below: str, pieces: Iterable[bytes], *, executable: bool) -> None:
         self.make(below.rpartition("/")[0])
         mode = 0o755 if executable else 0o644
-        handle = os.open(
-            f"{self._tree}/{below}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode
-        )
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            handle = os.open(f"{self._tree}/{below}", flags, mode)
+        except FileExistsError as error:
+            raise self._taken(below) from error
         try:
             for piece in pieces:
                 left = memoryview(piece)
@@ -233,6 +242,11 @@ class _Writer:
                 if size > member.size or inflater.unused_data:
                     raise self._refuse(member, "lies about its size")
                 yield piece
+        # What a piece's size cut off may wait in the inflater, with no input left to ask for it.
+        if member.deflated and not inflater.eof:
+            rest = inflater.flush()
+            size += len(rest)
+            yield rest
         if size != member.size:
             raise self._refuse(member, "lies about its size")
 
@@ -248,6 +262,14 @@ class _Writer:
         if not hashes.match():
             raise self._refuse(member, "is not what RECORD says")
         return hashes.sha256.hexdigest()
+
+    def _taken(self, path: str) -> HostileWheelError:
+        """All names differ, but not to a file system that folds case or normalises."""
+        return archives.refuse(
+            self._file,
+            "has the same name as another one, to this file system",
+            member=path.removeprefix(f"{PREFIX}/"),
+        )
 
     def _refuse(self, member: Member, reason: str) -> HostileWheelError:
         return archives.refuse(self._file, reason, member=member.name)

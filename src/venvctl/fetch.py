@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["FetchSettings", "NamedIndex", "fetch"]
 
 _BLOCK = 256 << 10
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _PARTIAL = 206
 _HINT_ANYWHERE = "Name an index that has them in venvctl.index, or lock other versions."
@@ -289,7 +290,7 @@ class _Work:
     ) -> int | None:
         """Check how an answer begins; says how many bytes the whole file has, if that is known."""
         announced = response.headers.get("Content-Length", "")
-        total = int(announced) if announced.isdecimal() else None
+        total = int(announced) if _LENGTH.fullmatch(announced) else None
         if response.status == _PARTIAL:
             match = _RANGE.fullmatch(response.headers.get("Content-Range", ""))
             if not partial.size or not match or int(match[1]) != partial.size:

@@ -10,19 +10,20 @@ from __future__ import annotations
 import errno
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import venvctl
 from venvctl import activators, disk
+from venvctl.arrangement import arrange
 from venvctl.errors import FileConflictError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from venvctl.manifest import ManifestFile
+    from venvctl.arrangement import Arrangement
     from venvctl.origin import Origin
     from venvctl.progress import Progress
     from venvctl.target import Target
@@ -32,35 +33,6 @@ if TYPE_CHECKING:
 LAYOUT_VERSION = 1
 SEAL = "seal.json"
 CONFIGURATION = "pyvenv.cfg"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conflict:
-    """One path that two wheels own with different content.
-
-    Attributes:
-        path: relative to the prefix.
-        winner: distribution whose file is there. loser: the one whose file is not.
-    """
-
-    path: str
-    winner: str
-    loser: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrangement:
-    """Which file of which tree goes where.
-
-    Attributes:
-        directories: relative to the prefix, parents first.
-        links: path → (index of the tree, its file), in the order of the trees.
-        conflicts: in the order they were found.
-    """
-
-    directories: tuple[str, ...]
-    links: Mapping[str, tuple[int, ManifestFile]]
-    conflicts: tuple[Conflict, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,67 +74,6 @@ def place(mount: str, name: str) -> str:
     return f"{mount}/.venvctl/generations/{name}"
 
 
-@dataclass(slots=True)
-class _Ownership:
-    owner: dict[str, int] = field(default_factory=dict)
-    links: dict[str, tuple[int, ManifestFile]] = field(default_factory=dict)
-    conflicts: list[Conflict] = field(default_factory=list)
-
-
-def arrange(trees: Sequence[Tree]) -> Arrangement:
-    """Decide which file goes where; later trees win over earlier ones.
-
-    Args:
-        trees: in name order, which is the fixed rule that finds the winner of a conflict.
-
-    Raises:
-        FileConflictError: one wheel has a file where another has a directory.
-    """
-    state = _Ownership()
-    directories: dict[str, None] = {}
-    for index, tree in enumerate(trees):
-        manifest = tree.manifest
-        directories.update(dict.fromkeys(manifest.directories))
-        links = state.links
-        for file in manifest.files:
-            if file.path in links:
-                _overrule(trees, state, index, file)
-            links[file.path] = (index, file)
-        for file in manifest.bytecode:
-            links[file.path] = (index, file)
-    for path in directories.keys() & state.links.keys():
-        owner = trees[state.links[path][0]].manifest.name
-        other = next(tree.manifest.name for tree in trees if path in tree.manifest.directories)
-        raise FileConflictError(
-            f"{owner} has a file where {other} has a directory: {path}.",
-            hint=f"One of {owner} and {other} has to leave the lock: no environment can hold both.",
-        )
-    return Arrangement(
-        directories=tuple(sorted(directories)),
-        links=state.links,
-        conflicts=tuple(state.conflicts),
-    )
-
-
-def _overrule(trees: Sequence[Tree], state: _Ownership, index: int, file: ManifestFile) -> None:
-    """Note a conflict, and drop the loser's bytecode: it would be taken for the winner's."""
-    before, other = state.links[file.path]
-    if other.sha256 == file.sha256:
-        return
-    state.conflicts.append(
-        Conflict(
-            path=file.path,
-            winner=trees[index].manifest.name,
-            loser=trees[before].manifest.name,
-        )
-    )
-    if file.path.endswith(".py"):
-        folder, _, name = file.path.rpartition("/")
-        stem = f"{folder}/__pycache__/{name.removesuffix('.py')}."
-        for stale in [path for path in state.links if path.startswith(stem)]:
-            del state.links[stale]
-
-
 def assemble(
     trees: Sequence[Tree], blueprint: Blueprint, *, into: Path, root: Path, progress: Progress
 ) -> Path:
@@ -199,7 +110,7 @@ def assemble(
     with disk.temporary_directory(root) as directory, disk.translate(into):
         _make_directories(directory, (*arrangement.directories, *own_directories(blueprint.target)))
         _link(trees, arrangement, directory, progress)
-        generated = _generate(trees, blueprint, directory)
+        generated = _generate(trees, blueprint, arrangement, directory)
         if directory.stat().st_dev != into.stat().st_dev:
             progress.warn(
                 f"Every file was copied, because {into} is on another file system than {root}: "
@@ -259,7 +170,12 @@ def _write(path: Path, data: bytes, *, executable: bool) -> None:
 
 
 def generated(
-    trees: Sequence[Tree], *, mount: str, place: str, target: Target
+    trees: Sequence[Tree],
+    *,
+    mount: str,
+    place: str,
+    target: Target,
+    arrangement: Arrangement | None = None,
 ) -> dict[str, tuple[bytes, bool]]:
     """What depends on where the environment is mounted: path → (content, executable).
 
@@ -268,14 +184,17 @@ def generated(
         mount: where the volume is mounted in the containers.
         place: the generation's own path there.
         target: the interpreter.
+        arrangement: of these trees, where it is known already.
     """
     from venvctl import scripts  # noqa: PLC0415 - who only looks at generations does without
 
     site_packages = f"lib/{target.library}/site-packages"
     contents: dict[str, tuple[bytes, bool]] = {}
-    for tree in trees:
+    owners = arrange(trees).scripts if arrangement is None else arrangement.scripts
+    for index, tree in enumerate(trees):
         for name, data in scripts.generate(tree, mount=mount):
-            contents[f"bin/{name}"] = (data, True)
+            if owners.get(f"bin/{name}") == index:
+                contents[f"bin/{name}"] = (data, True)
     for name, data in activators.generate(mount):
         contents[f"bin/{name}"] = (data, False)
     for name, data in scripts.pin(mount=mount, generation=place):
@@ -294,10 +213,18 @@ def symbolic_links(target: Target) -> dict[str, str]:
     }
 
 
-def _generate(trees: Sequence[Tree], blueprint: Blueprint, directory: Path) -> dict[str, str]:
+def _generate(
+    trees: Sequence[Tree], blueprint: Blueprint, arrangement: Arrangement, directory: Path
+) -> dict[str, str]:
     """Write what no tree has; path → SHA-256."""
     target = blueprint.target
-    contents = generated(trees, mount=blueprint.mount, place=blueprint.place, target=target)
+    contents = generated(
+        trees,
+        mount=blueprint.mount,
+        place=blueprint.place,
+        target=target,
+        arrangement=arrangement,
+    )
     for path, (data, executable) in contents.items():
         _write(directory / path, data, executable=executable)
     for path, leads_to in symbolic_links(target).items():

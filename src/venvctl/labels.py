@@ -112,7 +112,7 @@ class Labels:
     def count(self, name: str, default: int, *, minimum: int = 0) -> int:
         """A whole number."""
         value = self.text(name, str(default))
-        if not (value.isascii() and value.isdigit()) or int(value) < minimum:
+        if not re.fullmatch(r"[0-9]{1,9}", value) or int(value) < minimum:
             raise self.wrong(name, f"it is not a whole number from {minimum} on")
         return int(value)
 

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 _JSON = "application/vnd.pypi.simple.v1+json"
 _ACCEPT = f"{_JSON}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+# Of a page that is none; the standard library's HTML parser asserts what it expects.
+_FAULTS = (
+    *(ValueError, KeyError, TypeError, AttributeError),
+    *(RecursionError, AssertionError),
+)
 _PAGE_SIZE = 64 << 20  # bytes; the largest project pages of public indexes have about 10 MB
 
 
@@ -72,7 +77,7 @@ def ask(transport: Transport, index: str, name: str) -> Listing:
         raise FinalFault(f"is a page of more than {_PAGE_SIZE:,} bytes")
     try:
         return _from_json(json.loads(data)) if kind == _JSON else _from_html(data)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except _FAULTS as error:
         raise FinalFault("is not a page of the simple repository API") from error
 
 

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 _JSON = "application/vnd.pypi.simple.v1+json"
 _ACCEPT = f"{_JSON}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+# Of a page that is none; the standard library's HTML parser asserts what it expects.
+_FAULTS = (
+    *(ValueError, KeyError, TypeError, AttributeError),
+    *(RecursionError, AssertionError),
+)
 _PAGE_SIZE = 64 << 20  # bytes; the largest project pages of public indexes have about 10 MB
 
 
@@ -37,7 +42,7 @@ def locate(transport: Transport, index: str, *, name: str, sha256: str) -> str |
         raise FinalFault(f"is a page of more than {_PAGE_SIZE:,} bytes")
     try:
         found = _in_json(data, sha256) if kind == _JSON else _in_html(data, sha256)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except _FAULTS as error:
         raise FinalFault("is not a page of the simple repository API") from error
     return None if found is None else urljoin(page, found)
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,8 +22,9 @@ from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from venvctl import plan
-from venvctl.errors import IntegrityError
+from venvctl.errors import IntegrityError, LockError
 from venvctl.generations import LAYOUT_VERSION
+from venvctl.lockfiles import toml
 from venvctl.origin import Origin
 from venvctl.placement import name_fault
 from venvctl.selection import SelectedFile, Selection
@@ -43,16 +43,13 @@ FACTS = "snapshot.json"
 LOCK = "pylock.toml"
 FORMAT = "venvctl-snapshot"
 SCHEMA = 1
-_FAULTS = (ValueError, KeyError, TypeError, AttributeError, PylockValidationError)
+_FAULTS = (ValueError, KeyError, TypeError, AttributeError, OverflowError, PylockValidationError)
 _KEY = re.compile(r"[0-9a-f]{32}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # The content of a commit is named by its own hash, SHA-1 or SHA-256.
 _SOURCE = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-# What becomes part of a path on this host, or of a script's first line, is no free text.
-_COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+# What becomes part of a script's first line is no free text.
 _PATH = re.compile(r"/[A-Za-z0-9._+@%=,/-]{1,1000}")
-_VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,64}")
-_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,1000}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,10 +200,10 @@ def parse(facts: bytes, lock: bytes, *, file: str) -> Parcel:
             target=_target(document["target"]),
             bytecode=_one_of(("ahead", "off"), document["bytecode"], "bytecode"),
             conflicts=_one_of(("last", "error"), document["conflicts"], "conflicts"),
-            files=_files(Pylock.from_dict(tomllib.loads(lock.decode())).packages, built),
+            files=_files(Pylock.from_dict(toml.parse(lock.decode(), LOCK)).packages, built),
         )
     # RecursionError: brackets without end.
-    except (*_FAULTS, RecursionError) as error:
+    except (*_FAULTS, RecursionError, LockError) as error:
         raise refuse(file, f"has texts that can't be used: {_words(error)}") from error
     _check_tags(parcel, file)
     if not parcel.key_fits():
@@ -218,7 +215,7 @@ def _words(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "one is nested too deep"
     # The text of a KeyError is the key alone.
-    return f"misses {error}" if isinstance(error, KeyError) else str(error)
+    return f"misses {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
 
 
 def _check_schema(document: object) -> None:
@@ -270,16 +267,7 @@ def _size(wheel: PackageWheel) -> int:
 
 def _target(value: object) -> Target:
     target = Target.from_dict(value)
-    _matching(_COMPONENT, target.library, "library")
-    _matching(_COMPONENT, target.cache_tag, "cache tag")
-    _matching(_VERSION, target.version, "version")
     _path(target.interpreter, "interpreter")
-    _matching(_VERSION, target.markers.get("python_version"), "python_version")
-    for text in (*target.markers, *target.markers.values()):
-        _matching(_PRINTABLE, text, "marker")
-    for tag in target.tags:
-        if len(tag.split("-")) != 3:  # noqa: PLR2004 - interpreter, ABI, platform (PEP 425)
-            raise ValueError(f"{tag!a} is not a wheel's tag")
     return target
 
 

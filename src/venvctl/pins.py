@@ -18,7 +18,7 @@ from packaging.version import Version
 from venvctl import indexes
 from venvctl.errors import ChangedFileError, UnavailableError
 from venvctl.indexes import IndexFile, IndexOptions
-from venvctl.lockfiles.entries import place_of
+from venvctl.lockfiles.entries import holds, place_of
 from venvctl.lockfiles.locations import redact
 from venvctl.pinstore import PinRecord, PinStore
 from venvctl.selection import selected_twice
@@ -143,7 +143,7 @@ def _applicable(lock: Lock, target: Target) -> tuple[list[Pin], list[Package]]:
         packages = [package for package in packages if place_of(package) in needed]
     found: dict[str, Pin] = {}
     for pin in pins:
-        if pin.marker is not None and not pin.marker.evaluate(dict(environment)):
+        if pin.marker is not None and not holds(pin.marker, environment, pin.place):
             continue
         other = found.setdefault(pin.name, pin)
         if (Version(other.version), other.hashes) != (Version(pin.version), pin.hashes):

@@ -87,7 +87,10 @@ class PinStore:
 def _read(path: Path) -> PinRecord:
     try:
         return _decode(json.loads(path.read_bytes()))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        *(ValueError, KeyError, TypeError, AttributeError),
+        *(OverflowError, RecursionError),
+    ) as error:
         raise IntegrityError(
             f"The pin record {path} is damaged.",
             hint="Remove it; the index is then asked again, and what it serves is trusted.",

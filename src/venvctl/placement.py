@@ -14,7 +14,9 @@ _RESERVED_COMMANDS = re.compile(
     r"|deactivate(\.[a-z0-9]+)?"
 )
 _RESERVED_MODULES = re.compile(r"_venvctl.*|[!~]venvctl\.pth|\.venvctl")
-_RESERVED_ROOTS = frozenset({"pyvenv.cfg", ".venvctl"})
+_RESERVED_ROOTS = frozenset({"pyvenv.cfg", ".venvctl", "seal.json"})
+COMMANDS = "bin"  # the folder of every environment that not every wheel has something in
+_DRIVE = re.compile(r"[A-Za-z]:")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _PART_BYTES = 255  # the longest file name of ext4, XFS and Btrfs
 
@@ -70,7 +72,7 @@ def name_fault(name: str, *, longest: int) -> str:  # noqa: PLR0911 - one line a
         return "has a control character in its name"
     if "\\" in name:
         return "has a backslash in its name"
-    if name.startswith("/"):
+    if name.startswith("/") or _DRIVE.match(name):
         return "is an absolute path"
     parts = name.split("/")
     if ".." in parts:

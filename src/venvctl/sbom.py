@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ from cyclonedx.spdx import is_supported_id
 from packageurl import PackageURL
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.metadata import RawMetadata, parse_email
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import venvctl
@@ -260,10 +261,9 @@ def _needs(metadata: Mapping[str, RawMetadata], target: Target) -> dict[str, set
 
 def _requirements(raw: RawMetadata) -> Iterator[Requirement]:
     for text in raw.get("requires_dist", ()):
-        try:
+        # Old packages have requirements that no standard ever allowed, and hostile ones any.
+        with suppress(ValueError, RecursionError):
             yield Requirement(text)
-        except InvalidRequirement:
-            continue  # old packages have requirements that no standard ever allowed
 
 
 def _applies(
@@ -271,4 +271,7 @@ def _applies(
 ) -> bool:
     if requirement.marker is None:
         return True
-    return any(requirement.marker.evaluate({**environment, "extra": extra}) for extra in extras)
+    try:
+        return any(requirement.marker.evaluate({**environment, "extra": extra}) for extra in extras)
+    except (ValueError, KeyError):
+        return False  # it compares what can't be compared

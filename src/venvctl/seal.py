@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from venvctl.arrangement import Conflict
 from venvctl.errors import IntegrityError
-from venvctl.generations import SEAL, Conflict
+from venvctl.generations import SEAL
 from venvctl.origin import Origin
 from venvctl.placement import name_fault
 from venvctl.target import Target
@@ -68,7 +69,15 @@ class Seal:
         """
         try:
             seal = _parse(json.loads((generation / SEAL).read_bytes()))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            OverflowError,
+            RecursionError,
+        ) as error:
             raise IntegrityError(
                 f"The seal of the generation {generation} can't be read: {error}.",
                 hint="`venvctl restore` makes the environment's generation anew.",

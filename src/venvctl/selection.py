@@ -6,7 +6,6 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from packaging.markers import UndefinedEnvironmentName
 from packaging.pylock import PackageArchive, PackageWheel
 from packaging.tags import create_compatible_tags_selector
 from packaging.utils import canonicalize_name, parse_wheel_filename
@@ -15,6 +14,7 @@ from venvctl.errors import BuildsDeniedError, LockError, SelectionError
 from venvctl.lockfiles.direct import IN_IMAGE
 from venvctl.lockfiles.entries import (
     archive_name,
+    holds,
     is_recorded,
     label_of,
     place_of,
@@ -164,7 +164,7 @@ def _check_python(pylock: Pylock, target: Target, environment: Mapping[str, str]
         )
     markers = pylock.environments or ()
     if markers and not any(
-        marker.evaluate(dict(environment), context="requirement") for marker in markers
+        holds(marker, environment, "The lock", context="requirement") for marker in markers
     ):
         raise LockError(
             f"The lock is for other environments: {'; '.join(map(str, markers))}."
@@ -195,17 +195,10 @@ def _applicable(
     """The packages whose marker applies; none may be there twice."""
     found: dict[str, Package] = {}
     for package in packages:
-        try:
-            if package.marker and not package.marker.evaluate(
-                dict(environment), context="lock_file"
-            ):
-                continue
-        except UndefinedEnvironmentName as error:
-            raise LockError(
-                f"{place_of(package)}: The marker {str(package.marker)!r} can't be evaluated:"
-                f" {error.args[0]!r} has no value in a lock.",
-                hint="Make the lock again, or correct the marker.",
-            ) from error
+        if package.marker and not holds(
+            package.marker, environment, place_of(package), context="lock_file"
+        ):
+            continue
         if package.requires_python is not None and not package.requires_python.contains(
             target.version, prereleases=True
         ):

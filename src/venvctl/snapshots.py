@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 
 LOCK = "pylock.toml"
 FACTS = "snapshot.json"
-_FAULTS = (ValueError, KeyError, TypeError, AttributeError, PylockValidationError)
+_FAULTS = (
+    *(ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError),
+    PylockValidationError,
+)
 _KEY = re.compile(r"[0-9a-f]{32}")
 
 

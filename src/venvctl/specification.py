@@ -41,7 +41,7 @@ class SnapshotRetention:
         """Read ``all``, a number, or an age such as ``30d``; None if it is none of them."""
         if text == "all":
             return cls()
-        if text.isascii() and text.isdigit():
+        if re.fullmatch(r"[0-9]{1,9}", text):
             return cls(count=int(text))
         age = parse_duration(text)
         return None if age is None else cls(age=age)

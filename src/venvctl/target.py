@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 # Marker variables that describe the running kernel, not the interpreter. A container shares its
 # host's kernel: they are read from the host at selection time, and are no part of a fingerprint.
 KERNEL_MARKERS = ("platform_release", "platform_version")
+
+
+# What becomes part of a path on this host, or a line of `pyvenv.cfg`, is no free text.
+_COMPONENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,64}")
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{0,1000}")
+_ABSOLUTE = re.compile(r"/[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,1000}")
+_TAG = re.compile(
+    r"[^\x00-\x20\x7f-\x9f\ud800-\udfff-]{1,200}(-[^\x00-\x20\x7f-\x9f\ud800-\udfff-]{1,200}){2}"
+)
+_SHOWN = 200  # characters of a value in a message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +87,31 @@ class Target:
 
     @classmethod
     def from_dict(cls, facts: object) -> Target:
-        """Read the JSON form; raises KeyError, TypeError or AttributeError if it is none."""
+        """Read the JSON form, which an image or an archive may have made up.
+
+        Raises:
+            KeyError, TypeError, AttributeError, ValueError: it is none, or what becomes part of a
+                path or of a line is not fit for that.
+        """
         if not isinstance(facts, dict):
             raise TypeError("not an object")
+        interpreter = _fit(_ABSOLUTE, str(facts["interpreter"]), "interpreter")
+        markers = {
+            _fit(_PRINTABLE, str(name), "marker"): _fit(_PRINTABLE, str(value), f"marker {name}")
+            for name, value in facts["markers"].items()
+        }
+        _fit(_VERSION, markers["python_version"], "marker python_version")
         return cls(
-            interpreter=str(facts["interpreter"]),
-            version=str(facts["version"]),
-            cache_tag=str(facts["cache-tag"]),
-            library=str(facts["library"]),
-            tags=tuple(str(tag) for tag in facts["tags"]),
-            markers={str(name): str(value) for name, value in facts["markers"].items()},
+            interpreter=interpreter,
+            version=_fit(_VERSION, str(facts["version"]), "version"),
+            cache_tag=_fit(_COMPONENT, str(facts["cache-tag"]), "cache tag"),
+            library=_fit(_COMPONENT, str(facts["library"]), "library"),
+            tags=tuple(_fit(_TAG, str(tag), "tag") for tag in facts["tags"]),
+            markers=markers,
         )
+
+
+def _fit(pattern: re.Pattern[str], text: str, what: str) -> str:
+    if not pattern.fullmatch(text):
+        raise ValueError(f"the {what} {text[:_SHOWN]!a} can't be one")
+    return text

@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import csv
+import io
 import zipfile
 from configparser import Error as ConfigParserError
 from dataclasses import dataclass
+from email.parser import BytesHeaderParser
 from typing import TYPE_CHECKING, NamedTuple
 
 from installer.utils import parse_entrypoints, parse_metadata_file
@@ -22,10 +24,10 @@ from packaging.version import InvalidVersion, Version
 from venvctl import archives
 from venvctl.archives import Limits
 from venvctl.manifest import EntryPoint
-from venvctl.placement import Layout, Place, command_fault, place
+from venvctl.placement import COMMANDS, Layout, Place, command_fault, place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
     from pathlib import Path
 
     from packaging.metadata import RawMetadata
@@ -35,6 +37,8 @@ __all__ = ["Limits", "Member", "Wheel", "read"]
 # RECORD.jws and RECORD.p7s sign RECORD, so RECORD can't list them.
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 _ALGORITHMS = {"sha256": 32, "sha384": 48, "sha512": 64}
+_FIELDS = 100  # different ones in METADATA
+_SHOWN = 300  # characters of a name or version: more than a file's name can have
 
 
 class Member(NamedTuple):
@@ -127,7 +131,8 @@ def read(path: Path, *, library: str, limits: Limits | None = None) -> Wheel:
         }
     metadata = _metadata(texts["METADATA"], file, name, version)
     purelib = _root_is_purelib(texts["WHEEL"], file)
-    members, directories = _members(infos, _record(texts["RECORD"], file), layout, file)
+    record = _record(texts["RECORD"], file, infos)
+    members, directories = _members(infos, record, layout, file, limits)
     commands = {
         member.destination if member.script else member.destination.removeprefix("bin/")
         for member in members
@@ -169,8 +174,12 @@ def _dist_info(infos: Mapping[str, object], file: str, name: str) -> str:
 def _metadata(data: bytes | None, file: str, name: str, version: Version) -> RawMetadata:
     if data is None:
         raise archives.refuse(file, "has no METADATA")
+    # `parse_email` takes quadratic time for fields that differ; the specification has some 40.
+    fields = {key.lower() for key in BytesHeaderParser().parsebytes(data).keys()}  # noqa: SIM118 - a message is no dict
+    if len(fields) > _FIELDS:
+        raise archives.refuse(file, f"has more than {_FIELDS} different fields in METADATA")
     metadata, _ = parse_email(data)
-    found, stated = metadata.get("name", ""), metadata.get("version", "")
+    found, stated = metadata.get("name", "")[:_SHOWN], metadata.get("version", "")[:_SHOWN]
     try:
         same = canonicalize_name(found) == name and Version(stated) == version
     except InvalidVersion:
@@ -199,8 +208,10 @@ def _entry_points(data: bytes, file: str) -> list[EntryPoint]:
         ]
     # The parser asserts what it expects.
     except (AssertionError, ConfigParserError, ValueError) as error:
+        # The parser's assertions say nothing, its errors several lines.
+        words = str(error).partition("\n")[0] or "an entry is none"
         raise archives.refuse(
-            file, f"has an entry_points.txt that can't be read ({error})"
+            file, f"has an entry_points.txt that can't be read ({words})"
         ) from error
     for point in points:
         if fault := command_fault(point.name):
@@ -208,19 +219,23 @@ def _entry_points(data: bytes, file: str) -> list[EntryPoint]:
     return points
 
 
-def _record(data: bytes | None, file: str) -> dict[str, _Recorded]:
-    """RECORD by path."""
+def _record(data: bytes | None, file: str, members: Container[str]) -> dict[str, _Recorded]:
+    """RECORD by path; nothing is in it that is no member."""
     if data is None:
         raise archives.refuse(file, "has no RECORD")
     record: dict[str, _Recorded] = {}
     try:
-        for row in csv.reader(data.decode().splitlines()):
+        for row in csv.reader(io.StringIO(data.decode(), newline="")):
             if not row:
                 continue
             path, integrity, size = row
+            if path not in members:
+                raise archives.refuse(file, "is in RECORD and not in the archive", member=path)
             algorithm, _, digest = integrity.partition("=")
-            padding = "=" * (-len(digest) % 4)
-            record[path] = _Recorded(algorithm, base64.urlsafe_b64decode(digest + padding), size)
+            padded = digest + "=" * (-len(digest) % 4)
+            recorded = _Recorded(algorithm, base64.b64decode(padded, b"-_", validate=True), size)
+            if record.setdefault(path, recorded) != recorded:
+                raise archives.refuse(file, "is in RECORD twice, with two hashes", member=path)
     except (ValueError, csv.Error, binascii.Error) as error:
         raise archives.refuse(file, f"has a RECORD that can't be read ({error})") from error
     return record
@@ -231,6 +246,7 @@ def _members(
     record: dict[str, _Recorded],
     layout: Layout,
     file: str,
+    limits: Limits,
 ) -> tuple[tuple[Member, ...], tuple[str, ...]]:
     """Every file with its destination and digest; every listed folder."""
     members: list[Member] = []
@@ -246,7 +262,7 @@ def _members(
             if where.path and where.kind == "file":
                 directories.append(where.path)
             continue
-        if not where.path:
+        if not where.path or (where.kind == "file" and where.path == COMMANDS):
             raise archives.refuse(file, "is a file where a folder belongs", member=name)
         absolute = f"bin/{where.path}" if where.kind == "script" else where.path
         if other := owners.get(absolute):
@@ -254,9 +270,7 @@ def _members(
         owners[absolute] = name
         if name != own:
             members.append(_member(name, info, where, record, layout, file))
-    if record:
-        raise archives.refuse(file, "is in RECORD and not in the archive", member=min(record))
-    _check_folders(owners, directories, file)
+    _check_folders(owners, directories, file, limits)
     return tuple(members), tuple(directories)
 
 
@@ -287,8 +301,10 @@ def _member(
     )
 
 
-def _check_folders(owners: Mapping[str, str], directories: Iterable[str], file: str) -> None:
-    """No name may be a file and a folder."""
+def _check_folders(
+    owners: Mapping[str, str], directories: Iterable[str], file: str, limits: Limits
+) -> None:
+    """No name may be a file and a folder, and a few long names may not be a forest of folders."""
     seen: set[str] = set()
     for path in (*owners, *(f"{directory}/" for directory in directories)):
         parent = path.rpartition("/")[0]
@@ -296,6 +312,8 @@ def _check_folders(owners: Mapping[str, str], directories: Iterable[str], file: 
             if owner := owners.get(parent):
                 raise archives.refuse(file, "is a file and a folder", member=owner)
             seen.add(parent)
+            if len(owners) + len(seen) > limits.members:
+                raise archives.refuse(file, f"has more than {limits.members:,} files and folders")
             parent = parent.rpartition("/")[0]
 
 

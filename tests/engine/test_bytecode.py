@@ -273,6 +273,24 @@ def test_a_full_disk_has_its_own_error(
     )
 
 
+@pytest.mark.parametrize(
+    "member", ["shop/__pycache__", "shop/__pycache__/cart.cpython-311.pyc/note.txt"]
+)
+def test_a_wheel_that_has_something_else_in_the_place_of_bytecode_goes_without(
+    tmp_path: Path, engine: DockerEngine, image_311: str, member: str
+) -> None:
+    wheel = make_wheel(
+        tmp_path,
+        "shop",
+        files={"shop/cart.py": "X = 1\n", member: "", "other/__init__.py": ""},
+    )
+    (tree,) = ensure(tmp_path / "root", engine, image_311, wheel)
+    assert [file.path for file in tree.manifest.bytecode] == [
+        f"{SITE}/other/__pycache__/__init__.cpython-311.pyc"
+    ]
+    assert (tree.path / "prefix" / SITE / member).is_file()
+
+
 def test_only_what_was_asked_for_is_taken(
     engine: DockerEngine, image_311: str, tmp_path: Path
 ) -> None:

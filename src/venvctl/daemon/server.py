@@ -201,7 +201,10 @@ class _Conversation:
             body += part.data
             if len(body) > _BODY_MOST:
                 raise _too_large()
-        parts = urlsplit(event.target.decode("latin-1"))
+        try:
+            parts = urlsplit(event.target.decode("latin-1"))
+        except ValueError as error:
+            raise _RefusedError(400, f"The request's target is no URL: {error}.") from error
         return Request(
             peer=self._peer,
             method=event.method.decode("latin-1"),

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from venvctl.errors import LockError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from packaging.markers import EvaluateContext, Marker
     from packaging.pylock import Package, PackageArchive
     from packaging.tags import Tag
 
@@ -57,3 +61,31 @@ def wheel_tags(package: Package, file: str) -> frozenset[Tag]:
             hint="Correct the name or the URL.",
         )
     return tags
+
+
+def holds(
+    marker: Marker,
+    environment: Mapping[str, str | frozenset[str]],
+    place: str,
+    *,
+    context: EvaluateContext = "metadata",
+) -> bool:
+    """Whether a marker that a lock has somewhere holds in an environment.
+
+    Raises:
+        LockError: it asks for what has no value, or compares what can't be compared.
+    """
+    try:
+        return marker.evaluate(dict(environment), context=context)
+    except UndefinedEnvironmentName as error:
+        reason = f"{error.args[0]!r} has no value in a lock"
+        raise _unanswered(marker, place, reason) from error
+    except UndefinedComparison as error:
+        raise _unanswered(marker, place, "it compares texts as versions") from error
+
+
+def _unanswered(marker: Marker, place: str, reason: str) -> LockError:
+    return LockError(
+        f"{place}: The marker {str(marker)!r} can't be evaluated: {reason}.",
+        hint="Make the lock again, or correct the marker.",
+    )

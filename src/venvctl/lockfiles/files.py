@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 # The largest lock known to us (some 1,500 packages) has 6 MB.
 LIMIT = 32 << 20
+_MOST_DIGITS = 1000
+# TOML allows underscores between digits.
+_LONG_NUMBER = re.compile(rf"[\d_]{{{_MOST_DIGITS + 1}}}")
 
 
 def read_file(path: Path) -> bytes:
@@ -149,7 +153,18 @@ class Files:
 
 
 def check_text(text: str, name: str) -> None:
-    """Refuse text with a NUL: no lockfile has one, and some tools end there and others don't."""
+    """Refuse what no lockfile has, and what readers of versions and numbers stumble over.
+
+    Raises:
+        LockError: there is a NUL, at which some tools end and others don't, or a number that
+            Python refuses to read (`sys.set_int_max_str_digits`).
+    """
+    if number := _LONG_NUMBER.search(text):
+        raise LockError(
+            f"{name}:{text.count(chr(10), 0, number.start()) + 1}: There is a number of more than"
+            f" {_MOST_DIGITS:,} digits.",
+            hint="The file is damaged or hostile; make the lock again.",
+        )
     position = text.find("\0")
     if position >= 0:
         line = text.count("\n", 0, position) + 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from venvctl.errors import SelectionError
+from venvctl.lockfiles.entries import holds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +59,8 @@ class Edge:
     def applies(self, environment: Mapping[str, str], extras: frozenset[str]) -> bool:
         """Whether it is needed, for a package of which these extras are asked."""
         return self.marker is None or any(
-            self.marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras)
+            holds(self.marker, {**environment, "extra": extra}, f"dependency {self.name}")
+            for extra in ("", *extras)
         )
 
 

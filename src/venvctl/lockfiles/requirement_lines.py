@@ -94,6 +94,8 @@ def _decode(content: bytes, name: str) -> str:
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
+        if error.start >= len(content):  # a codec that counts otherwise
+            raise _undecodable(name, encoding) from error
         line_number = content.count(b"\n", 0, error.start) + 1
         raise LockError(
             f"{name}:{line_number}: This is not {encoding.upper()}:"
@@ -101,10 +103,16 @@ def _decode(content: bytes, name: str) -> str:
             hint="Save the file as UTF-8, or name its encoding in its first line:"
             " `# -*- coding: latin-1 -*-`.",
         ) from error
+    except UnicodeError as error:
+        raise _undecodable(name, encoding) from error
     except LookupError as error:
         raise LockError(
             f"{name}:1: The encoding {encoding!r} is unknown.", hint="Save the file as UTF-8."
         ) from error
+
+
+def _undecodable(name: str, encoding: str) -> LockError:
+    return LockError(f"{name}:1: This is not {encoding.upper()}.", hint="Save the file as UTF-8.")
 
 
 def _join(text: str) -> Iterator[tuple[int, str]]:

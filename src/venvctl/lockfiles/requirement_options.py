@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# Some 200 hashes stand on the longest lines there are; `optparse` takes quadratic time.
+_MOST_WORDS = 10_000
+
+
 @dataclass(slots=True, kw_only=True)
 class Settings:
     """What the option lines of all files together say; one that comes later wins, as in pip."""
@@ -129,6 +133,11 @@ class Grammar(OptionParser):
                 f"{place}: The options can't be split into words: {error}.",
                 hint="Check the quotes on that line.",
             ) from error
+        if len(words) > _MOST_WORDS:
+            raise LockError(
+                f"{place}: The line has more than {_MOST_WORDS:,} options.",
+                hint="Check that it is a lockfile.",
+            )
         values, rest = self.parse_args(words)
         if rest:
             raise LockError(

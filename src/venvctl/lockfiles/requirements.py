@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(//|(?=/))")
 _LOCAL = re.compile(r"\.{0,2}/|\.{1,2}$|[^@;\[<>=!~ ]*(/|\.(whl|zip|tar|tgz|tar\.gz|tar\.bz2)$)")
+_LONGEST = 20_000  # characters of one requirement without its options
 _MAKE_LOCK = "`uv pip compile --generate-hashes -o requirements.txt requirements.in` makes a lock."
 
 
@@ -149,6 +150,11 @@ def _included(files: Files, text: str, path: Path, place: str) -> Path:
 
 
 def _entry(text: str, hashes: list[str] | tuple[str, ...], line: Line, directory: Path) -> _Entry:
+    if len(text) > _LONGEST:
+        raise LockError(
+            f"{line.place}: The requirement is longer than {_LONGEST:,} characters.",
+            hint="Check that it is a lockfile.",
+        )
     checked = tuple(sorted({parse_hash(value, line.place) for value in hashes}))
     requirement = None
     if not _URL.match(text) and not _LOCAL.match(text):

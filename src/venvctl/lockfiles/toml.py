@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from venvctl.lockfiles.files import Files
 
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
-# A key of hundreds of dots: the standard library's parser takes quadratic time for one, and no
+# A key of many dots: the standard library's parser takes more than quadratic time for one, and no
 # lockfile has any. Possessive, and only from the start of a word, so that this search is linear.
-_DEEP_KEY = re.compile(r"""(?<![\w"'.-])(?:[\w"'-]++[ \t]*+\.[ \t]*+){200}""")
+_DEEP_KEY = re.compile(
+    r"""(?<![\w"'.-])(?:(?:[\w-]++|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){30}"""
+)
 
 
 def load(files: Files, path: Path) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def workspace_files(text: str, name: str) -> dict[str, str]:
     Raises:
         LockError: the lock is not TOML, or names a member outside the workspace.
     """
-    revision = re.search(r"^revision = (\d+)$", text, re.MULTILINE)
+    revision = re.search(r"^revision = (\d{1,9})$", text, re.MULTILINE)
     if revision and int(revision[1]) >= _ALONE:
         return {}
     local = _local_part(text, name)
