@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import venvctl
-from venvctl import hookfiles, hooklocks, hooks
+from venvctl import disk, hookfiles, hooklocks, hooks
 from venvctl.checks.finding import Finding, ok, warning
 from venvctl.doctor import Doctor
 from venvctl.environments import State
@@ -364,6 +364,35 @@ def test_a_hook_that_was_there_runs_on_and_is_left_as_it_was(
     assert f"post-checkout: {LOCK} changed" in said
     hooks.uninstall(Repository.find(git.directory))
     assert hooks_tree(git) == before
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_a_hook_that_was_there_is_never_away(git: Git, root: Root, kind: str) -> None:
+    """Whenever venvctl is killed, git still runs what its user had."""
+    theirs = "#!/usr/bin/env python3\nprint('theirs')\n"
+    hook = git.directory / ".git/hooks/post-commit"
+    (git.directory / "theirs").write_text(theirs)
+    (git.directory / "theirs").chmod(0o755)
+    if kind == "link":
+        hook.symlink_to("../../theirs")
+    else:
+        shutil.copy(git.directory / "theirs", hook)
+    kept = hook.parent / hookfiles.KEPT / "post-commit"
+    moments = []
+
+    def look(_: str, __: Path) -> None:
+        called = hook if hook.read_text() == theirs else kept
+        moments.append(called.read_text() == theirs and os.access(called, os.X_OK))
+
+    disk.observers.append(look)
+    try:
+        install(git, root, locks=[git.directory / LOCK])
+        hooks.uninstall(Repository.find(git.directory))
+    finally:
+        disk.observers.remove(look)
+
+    assert len(moments) > 5
+    assert all(moments)
 
 
 def test_a_link_to_a_hook_in_the_work_tree_still_leads_there(git: Git, root: Root) -> None:

@@ -75,7 +75,7 @@ def put(directory: Path, hook: str) -> Placement:
         return Placement.INSERTED
     kept = directory / KEPT
     disk.make_directory(kept)
-    _move(path, kept / hook)
+    _put_aside(path, kept / hook)
     disk.write_file(path, _wrapper(hook), mode=0o755)
     return Placement.WRAPPED
 
@@ -92,7 +92,7 @@ def take(directory: Path, hook: str) -> bool:
     content = path.read_bytes()
     kept = directory / KEPT
     if content == _wrapper(hook) and os.path.lexists(kept / hook):
-        _move(kept / hook, path)
+        _bring_back(kept / hook, path)
         if not any(kept.iterdir()):
             kept.rmdir()
     elif content == (_SHEBANG + lines(hook)).encode():
@@ -140,15 +140,28 @@ def _rewrite(path: Path, content: bytes) -> None:
     disk.write_file(path, content, mode=stat.S_IMODE(path.stat().st_mode))
 
 
-def _move(source: Path, target: Path) -> None:
-    """Move a hook into or out of `KEPT`; a relative link still leads where it led."""
-    if source.is_symlink():
-        text = os.readlink(source)  # noqa: PTH115 - its text is what counts
-        if not text.startswith("/"):
-            inwards = target.parent.name == KEPT
-            text = f"../{text}" if inwards else text.removeprefix("../")
-        disk.replace_symlink(target, text)
-        disk.remove_file(source)
+def _put_aside(path: Path, kept: Path) -> None:
+    """Have a hook in `KEPT` too: git runs it until the wrapper takes its place, crash or no crash.
+
+    A relative link still leads where it led.
+    """
+    if path.is_symlink():
+        text = os.readlink(path)  # noqa: PTH115 - its text is what counts
+        disk.replace_symlink(kept, text if text.startswith("/") else f"../{text}")
+    elif path.is_file():
+        disk.replace_link(kept, path)
+        disk.sync_directory(kept.parent)
+    else:
+        disk.publish(path, kept)
+
+
+def _bring_back(kept: Path, path: Path) -> None:
+    """Let what was put aside take its wrapper's place."""
+    if kept.is_symlink():
+        text = os.readlink(kept)  # noqa: PTH115 - its text is what counts
+        disk.replace_symlink(path, text if text.startswith("/") else text.removeprefix("../"))
+        disk.remove_file(kept)
         return
-    with disk.translate(target):
-        source.replace(target)
+    if kept.is_dir():
+        disk.remove_file(path)  # a rename replaces no file by a directory
+    disk.publish(kept, path)
