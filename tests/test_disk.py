@@ -107,6 +107,36 @@ def test_directories_that_were_made_are_known_to_their_parents(
     assert told == [("fsync", tmp_path.name), ("fsync", "a")]
 
 
+def test_a_removal_is_on_disk_when_it_was_done(tmp_path: Path, told: list[tuple[str, str]]) -> None:
+    path = tmp_path / "project"
+    path.touch()
+
+    disk.remove_file(path)
+    disk.remove_file(path)
+    disk.remove_file(tmp_path / "nowhere" / "project")
+
+    assert told == [("unlink", "project"), ("fsync", tmp_path.name)]
+
+
+def test_half_a_line_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that gets full takes what fits and says so with the next write (write(2))."""
+    path = tmp_path / "history"
+    disk.append_line(path, "one")
+    real = os.write
+
+    def write(handle: int, data: bytes) -> int:
+        if len(data) < len("two\n"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(handle, data[:2])
+
+    monkeypatch.setattr(os, "write", write)
+
+    with pytest.raises(DiskFullError, match="4 bytes are needed"):
+        disk.append_line(path, "two")
+
+    assert path.read_bytes() == b"one\n"
+
+
 def test_a_line_is_on_disk_when_it_was_appended(
     tmp_path: Path, told: list[tuple[str, str]]
 ) -> None:

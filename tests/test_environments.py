@@ -171,6 +171,21 @@ def test_a_state_that_can_t_be_read_is_none(environment: Environment, text: str)
     assert environment.state() == State()
 
 
+def test_nobody_is_behind_a_switch_that_never_came(estate: Estate) -> None:
+    first = estate.add("shop", "a", estate.wheel("alpha"))
+    second = estate.add("shop", "b", estate.wheel("alpha"))
+    environment = estate.environment("shop")
+    environment.switch(first)
+    pending = {"id": "2026-01-01T00:00:00Z"}
+    environment.save_state(
+        State(pending=pending, before=pending, reached=("id",), toward=second.number, good=1)
+    )
+
+    assert environment.state() == State(good=1)
+    environment.switch(second)
+    assert environment.state().pending == pending
+
+
 def test_a_number_is_never_used_twice(estate: Estate) -> None:
     environment = estate.environment("shop")
     for key in "ab":

@@ -48,8 +48,12 @@ def make_generation(
         progress=progress,
     )
     progress.stage("linking", total=len(made), unit="wheels")
+    state = environment.state()
     number = environment.next_number()
-    environment.save_state(dataclasses.replace(environment.state(), last_number=number))
+    if not state.last_number:
+        # What an environment was that is lost, its snapshots still know.
+        number = max(number, root.snapshots.last_number(environment.name) + 1)
+    environment.save_state(dataclasses.replace(state, last_number=number))
     generations.assemble(
         made,
         generations.Blueprint(
@@ -124,6 +128,8 @@ def switch(
         dataclasses.replace(
             state,
             pending=running,
+            # Where an interrupted rollout was, some of them are behind the current one too.
+            toward=0 if state.pending else generation.number,
             before=running,
             reached=(),
             good=good if fall_back else 0,

@@ -301,6 +301,7 @@ def _begin_to_go_back(environment: Environment, engine: Engine, trouble: _Troubl
         dataclasses.replace(
             state,
             pending=on_it,
+            toward=0,
             back_to=state.good,
             back_because=str(trouble),
             held={**state.held, bad.key: f"generation {bad.number} was bad: {trouble}"},
@@ -315,6 +316,7 @@ def end(environment: Environment, *, good: int, error: str = "") -> None:
         dataclasses.replace(
             state,
             pending={},
+            toward=0,
             before={},
             reached=(),
             good=good,

@@ -154,13 +154,13 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
 
 def append_line(path: Path, line: str, *, mode: int = 0o644) -> None:
     """Append one line durably; a torn last line of an earlier crash is closed off."""
-    with translate(path, needed=len(line)):
+    with translate(path, needed=len(line.encode()) + 1):
         new = not path.exists()
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
         try:
             size = os.fstat(handle).st_size
             torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-            os.write(handle, (("\n" if torn else "") + line + "\n").encode())
+            _append(handle, (("\n" if torn else "") + line + "\n").encode(), size)
             _tell("write", path)
             os.fsync(handle)
             _tell("fsync", path)
@@ -169,6 +169,17 @@ def append_line(path: Path, line: str, *, mode: int = 0o644) -> None:
         if new:
             path.chmod(mode)
             sync_directory(path.parent)
+
+
+def _append(handle: int, data: bytes, size: int) -> None:
+    """Write all of it or nothing: a disk that gets full takes a part, and says so only later."""
+    try:
+        while data:
+            data = data[os.write(handle, data) :]
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(handle, size)
+        raise
 
 
 def replace_symlink(path: Path, target: str) -> None:
@@ -244,10 +255,14 @@ def _publish_elsewhere(source: Path, target: Path) -> None:
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file or link; one that is gone already is fine."""
+    """Remove a file or link durably; one that is gone already is fine."""
     with translate(path):
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            return
         _tell("unlink", path)
+        sync_directory(path.parent)
 
 
 def remove_unnamed(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -54,6 +55,8 @@ class State:
         last_number: the highest generation number ever used.
         volume_inode: inode of the `volume` directory that the engine was given; 0 before that.
         pending: containers that a rollout still has to reach: ID → when it had started.
+        toward: number of the generation that they are to be brought onto by a switch; 0 if that is
+            the current one, whichever it is.
         before: all that it had to reach when it began, in the same way; empty between rollouts.
         reached: IDs of those that it signalled or executed a command in.
         good: number of the last generation that was rolled out well, 0 if there is none.
@@ -70,6 +73,7 @@ class State:
     last_number: int = 0
     volume_inode: int = 0
     pending: Mapping[str, str] = field(default_factory=dict)
+    toward: int = 0
     before: Mapping[str, str] = field(default_factory=dict)
     reached: tuple[str, ...] = ()
     good: int = 0
@@ -248,10 +252,21 @@ class Environment:
         """What the last sync saw; the empty state when there was none, or it can't be read."""
         try:
             document = json.loads((self.directory / "state.json").read_bytes())
-            return _state(document)
+            state = _state(document)
         except (FileNotFoundError, ValueError, TypeError, AttributeError):
             # Without it the next sync compares everything, and finds `current` as it is.
             return State()
+        if state.pending and state.toward and not self._is_current(state.toward):
+            # A crash came between this and the switch: nobody is behind a switch that never came.
+            return dataclasses.replace(state, pending={}, before={}, reached=(), toward=0)
+        return state
+
+    def _is_current(self, number: int) -> bool:
+        try:
+            target = os.readlink(self._private / "current")  # noqa: PTH115 - its text is what counts
+        except FileNotFoundError:
+            return False
+        return target.startswith(f"generations/{number}-")
 
     def save_state(self, state: State) -> None:
         """Write what this sync saw."""
@@ -262,6 +277,7 @@ class Environment:
             "last-number": state.last_number,
             "volume-inode": state.volume_inode,
             "pending": dict(state.pending),
+            "toward": state.toward,
             "before": dict(state.before),
             "reached": list(state.reached),
             "good": state.good,
@@ -325,6 +341,7 @@ def _state(document: dict[str, Any]) -> State:
         last_number=int(document.get("last-number", 0)),
         volume_inode=int(document.get("volume-inode", 0)),
         pending={str(name): str(when) for name, when in document.get("pending", {}).items()},
+        toward=int(document.get("toward", 0)),
         before={str(name): str(when) for name, when in document.get("before", {}).items()},
         reached=tuple(str(name) for name in document.get("reached", ())),
         good=int(document.get("good", 0)),

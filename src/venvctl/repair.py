@@ -69,7 +69,14 @@ def mend(faults: Sequence[Fault], root: Root, *, offline: bool, progress: Progre
         ):
             _mend_generation(item, faults, damaged, root, progress)
     _mend_volumes(faults, root)
-    disk.sync_filesystem(root.path)
+    # They may lie on different file systems, which is slower and allowed.
+    for path in {path.stat().st_dev: path for path in _written(root)}.values():
+        disk.sync_filesystem(path)
+
+
+def _written(root: Root) -> Iterator[Path]:
+    yield root.path
+    yield from (path for path in (root.path / "environments", root.store.trees) if path.is_dir())
 
 
 def _sealed(root: Root) -> Iterator[_Sealed]:

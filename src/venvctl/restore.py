@@ -90,19 +90,12 @@ def _rebuild(
     root.snapshots.adopt(chosen.key, chosen.image)
     _drop_damaged_trees(chosen, root)
     disk.make_directory(environment.directory)
-    used = [
-        use.number
-        for item in root.snapshots.of(environment.name)
-        for use in (item.environments[environment.name],)
-    ]
     state = environment.state()
     held = {key: why for key, why in state.held.items() if key != chosen.key}
     if left is not None and left.key != chosen.key:
         # As after a rollback: a follower must not bring back what the user left.
         held[left.key] = f"`venvctl restore` left generation {left.number} at {changeover.now()}"
-    environment.save_state(
-        dataclasses.replace(state, held=held, last_number=max(state.last_number, *used, 0))
-    )
+    environment.save_state(dataclasses.replace(state, held=held))
     generation = changeover.make_generation(chosen, environment, root, progress)
     if lost:
         # All of them first: the engine mounts the new directory when nobody holds the old one.

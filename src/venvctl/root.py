@@ -142,6 +142,8 @@ class Root:
         with ExitStack() as stack:
             with suppress(DiskFullError):  # a collection is what helps then
                 stack.enter_context(disk.temporary_directory(self.path))
+                # A power loss must not take it and leave what it stands for.
+                disk.sync_directory(self.path / "tmp")
             yield
 
     def recover(self) -> None:
@@ -168,6 +170,8 @@ class Root:
         for pattern in _WRITTEN:
             for directory in self.path.glob(pattern):
                 disk.remove_unnamed(directory)
+        # What got its name just before the crash is taken for done from here on: so it has to be.
+        disk.sync_filesystem(self.path)
         # Last: until here they say that there is something to recover.
         for path in leftovers:
             disk.remove_tree(path) if path.is_dir() else disk.remove_file(path)

@@ -182,13 +182,19 @@ class SnapshotStore:
 
         Reads no package lists: it is asked by every sync that looks at anything.
         """
-        found = ("", "", 0)
+        return max(self._uses(environment), default=("", "", 0))[1:]
+
+    def last_number(self, environment: str) -> int:
+        """The highest number of a generation that an environment is known to have had, else 0."""
+        return max((number for _, _, number in self._uses(environment)), default=0)
+
+    def _uses(self, environment: str) -> Iterator[tuple[str, str, int]]:
+        """Since when, key and number of each generation that became its current one."""
         for key in self.keys():
             facts = json.loads((self.path(key) / FACTS).read_bytes())
             use = facts["environments"].get(environment)
             if use and use["number"]:
-                found = max(found, (str(use["since"]), key, int(use["number"])))
-        return found[1:]
+                yield str(use["since"]), key, int(use["number"])
 
     def of(self, environment: str) -> list[Snapshot]:
         """The snapshots that an environment had, the one that was current last at the end.

@@ -179,6 +179,8 @@ def import_snapshot(
         missing = root.store.missing([each.origin for each in content.files])
         _keep(content, temporary, root)
         if not known:
+            # Files of the store that somebody else has just added are needed as much as ours.
+            disk.sync_filesystem(root.path)
             root.snapshots.save(_snapshot(content))
         had = root.snapshots.load(content.key).environments
         for registration in registrations:

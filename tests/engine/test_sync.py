@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -405,3 +406,13 @@ def _contents(site_packages: Path) -> dict[str, bytes]:
 
 def _without(contents: dict[str, bytes], names: set[str]) -> dict[str, bytes]:
     return {path: data for path, data in contents.items() if path.rpartition("/")[2] not in names}
+
+
+def test_an_environment_that_was_lost_goes_on_counting(world: World) -> None:
+    for version in ("1.0", "2.0"):
+        world.write_lock(world.wheel("alpha", version))
+        world.sync()
+    shutil.rmtree(world.environment.directory)
+
+    assert world.sync().generation == 3
+    assert world.python("import alpha; print(alpha.VERSION)") == "2.0"
