@@ -9,6 +9,8 @@ SHELL := /bin/bash
 ARGS ?=
 # How many tests run at once: those on the engine mostly wait for it.
 JOBS ?= 4
+# How many steps of each verb `make kill` kills it at.
+KILLS ?= 40
 
 checked := src tests compose/demo/demo.py compose/demo/project.py $(wildcard bench/*.py)
 
@@ -16,7 +18,7 @@ checked := src tests compose/demo/demo.py compose/demo/project.py $(wildcard ben
 MINUTES ?= 1
 TARGETS ?=
 
-.PHONY: help setup demo test lint fuzz bench lock-requirements lock-demo clean
+.PHONY: help setup demo test kill lint fuzz bench lock-requirements lock-demo clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +35,12 @@ test: setup ## run every test, also those that need the engine
 	@.ci/test-tools
 	@.ci/base-image tests
 	.venv/bin/python -m pytest --numprocesses $(JOBS) $(ARGS)
+
+kill: setup ## kill each verb at KILLS of its steps (or all) and at random times, and take its power away
+	@.ci/test-tools
+	@.ci/base-image tests
+	VENVCTL_KILLS=$(KILLS) .venv/bin/python -m pytest --numprocesses $(JOBS) $(ARGS) \
+		tests/faults/test_row_01.py tests/faults/test_row_02.py
 
 lint: ## check form, style and types
 	@.ci/python-environment

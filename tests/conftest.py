@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
-# The engine's fixtures, for the tests in engine/ and in faults/.
-pytest_plugins = ("engine_fixtures",)
+# The engine's fixtures, for the tests in engine/ and in faults/, and those of the kills.
+pytest_plugins = ("engine_fixtures", "arena_fixtures")
 
 _TELLING = ("COMPOSE_", "VENVCTL_")
 _ALSO_TELLING = ("STATE_DIRECTORY", "VIRTUAL_ENV", "PYTHONPATH")

@@ -11,9 +11,12 @@ thread that has imported everything, and forks a child for each order that it re
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
+import sabotage
+import venvctl.engine
+from powerloss import Flushed, Luck
 from venvctl import disk
 from venvctl.collection import collect
 from venvctl.engine import connect
@@ -45,7 +51,16 @@ _CHANGES = frozenset(
     {"os.mkdir", "os.rename", "os.link", "os.symlink", "os.remove", "os.rmdir", "os.chmod"}
 )
 # What verbs import when they come to it; a child has it already.
-_LATE = ("acquisition", "engine.docker", "fetch", "generations", "pins", "selection", "trees")
+_LATE = (
+    "acquisition",
+    "cli.application",
+    "engine.docker",
+    "fetch",
+    "generations",
+    "pins",
+    "selection",
+    "trees",
+)
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -70,11 +85,18 @@ class Run:
 
 
 class Killer:
-    """Starts the other side; a context manager."""
+    """Starts the other side; a context manager.
+
+    Attributes:
+        image: where `run` leaves what a disk would have of the root after a power loss.
+        broken: how the child breaks venvctl first (see `sabotage`), to see that this is noticed.
+    """
 
     def __init__(self, root: Path, trace: Path) -> None:
         self._root = root
         self._trace = trace
+        self.image = trace.with_name("image")
+        self.broken = ""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -106,10 +128,15 @@ class Killer:
         *,
         step: int = 0,
         seconds: float = 0.0,
+        at: str = "",
+        luck: Luck | None = None,
     ) -> Run:
         """Run a verb on an environment; kill it at a step (from 1) or after some seconds.
 
-        Neither means not at all.
+        Neither means not at all, or with `at` at the first step that this expression is found in.
+
+        With `luck` the power goes too, at that step or after the verb was done: `image` then has
+        what a disk would have of the root. Not together with `seconds`.
         """
         order = {
             "verb": verb,
@@ -119,7 +146,12 @@ class Killer:
             "arguments": dict(arguments or {}),
             "step": step,
             "seconds": seconds,
+            "at": at,
+            "luck": dataclasses.asdict(luck) if luck else None,
+            "image": str(self.image),
+            "broken": self.broken,
         }
+        shutil.rmtree(self.image, ignore_errors=True)
         self._trace.write_text("")
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -160,6 +192,20 @@ def _import(root: Root, _: str, arguments: Mapping[str, Any]) -> None:
     import_snapshot(Path(arguments["file"]), root, progress=Silent())
 
 
+def _cli(root: Root, _: str, arguments: Mapping[str, Any]) -> None:
+    """As a user types it."""
+    from venvctl.cli import application  # noqa: PLC0415 - imported by `main` already
+
+    engine = root.engine
+    venvctl.engine.connect = lambda _: engine  # type: ignore[assignment,return-value]
+    os.environ["VENVCTL_ROOT"] = str(root.path)
+    os.chdir(arguments.get("cwd", "."))
+    # What it prints would be taken for an answer.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if code := application.run(arguments["words"]):
+        raise RuntimeError(f"exit code {code}")
+
+
 _VERBS: Mapping[str, Callable[[Root, str, Mapping[str, Any]], None]] = {
     "sync": _sync,
     "rollback": _rollback,
@@ -167,22 +213,27 @@ _VERBS: Mapping[str, Callable[[Root, str, Mapping[str, Any]], None]] = {
     "repair": _repair,
     "collect": _collect,
     "import": _import,
+    "cli": _cli,
 }
 
 
 class _Counter:
     """Counts steps, writes each down, and kills its own process at one of them."""
 
-    def __init__(self, trace: str, root: str, last: int) -> None:
-        self._handle = os.open(trace, os.O_WRONLY | os.O_APPEND)
-        self._root = root
-        self._last = last
+    def __init__(self, order: Mapping[str, Any], power: Callable[[], None] | None) -> None:
+        self._power = power
+        self._handle = os.open(order["trace"], os.O_WRONLY | os.O_APPEND)
+        self._root = order["root"]
+        self._last = order["step"]
+        self._at = order["at"]
         self._count = 0
 
     def step(self, what: str) -> None:
         self._count += 1
         os.write(self._handle, f"{what.replace(self._root, 'ROOT')}\n".encode())
-        if self._count == self._last:
+        if self._count == self._last or (self._at and re.search(self._at, what)):
+            if self._power is not None:
+                self._power()
             os.kill(os.getpid(), signal.SIGKILL)
 
     def failed(self, error: str) -> None:
@@ -227,15 +278,35 @@ class _Watched:
         return call
 
 
+def _power(order: Mapping[str, Any]) -> Callable[[], None]:
+    """What happens when the power goes."""
+    flushed = Flushed(Path(order["root"]))
+    flushed.root.mkdir(mode=0o700, exist_ok=True)
+    flushed.install()
+    drawn: list[bool] = []
+
+    def go() -> None:
+        if not drawn:  # drawing takes steps, too
+            drawn.append(True)
+            flushed.draw(Path(order["image"]), Luck(**order["luck"]))
+
+    return go
+
+
 def _child(order: Mapping[str, Any]) -> None:
     """Carry out one order; never returns."""
-    counter = _Counter(order["trace"], order["root"], order["step"])
+    power = _power(order) if order["luck"] else None
+    counter = _Counter(order, power)
     try:
+        if order["broken"]:
+            sabotage.SABOTAGE[order["broken"]]()
         engine = cast("Engine", _Watched(connect(order["root"]), counter))
         disk.observers.append(counter.disk)
         sys.addaudithook(counter.audit)
         root = Root(Path(order["root"]), engine=engine)
         _VERBS[order["verb"]](root, order["name"], order["arguments"])
+        if power is not None:
+            power()
     except VenvctlError as error:
         counter.failed(f"{error.code}: {error.message}")
     except BaseException as error:  # noqa: BLE001 - the tests are told of any

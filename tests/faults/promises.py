@@ -14,6 +14,7 @@ import zipfile
 from typing import TYPE_CHECKING
 
 from venvctl.engine.model import LABEL_HELPER, LABEL_ROOT
+from venvctl.errors import VenvctlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,8 +104,12 @@ def _generations(world: World) -> Iterator[str]:
         if path.name.startswith("."):
             yield f"{path} is no generation"
             continue
-        seal = json.loads((path / "seal.json").read_bytes())
-        site_packages = next(path.glob("lib/python*/site-packages"))
+        try:
+            seal = json.loads((path / "seal.json").read_bytes())
+        except (OSError, ValueError) as error:
+            yield f"{path} has no seal: {error}"
+            continue
+        site_packages = next(path.glob("lib/python*/site-packages"), path)
         for package in seal["packages"]:
             wheel = world.root.store.wheel(package["sha256"])
             if wheel is None:
@@ -151,7 +156,7 @@ def _tree(tree: Path) -> Iterator[str]:
     if wheel is None:
         yield f"the tree {tree.name} has no wheel"
         return
-    site_packages = next((tree / "prefix").glob("lib/python*/site-packages"))
+    site_packages = next((tree / "prefix").glob("lib/python*/site-packages"), tree)
     for name, digest in _record(wheel):
         if _digest(site_packages / name) != digest:
             yield f"tree {tree.name}: {name} is not what RECORD says"
@@ -172,7 +177,11 @@ def _locks(root: Path) -> Iterator[str]:
 def _snapshots(world: World) -> Iterator[str]:
     """A snapshot that exists can be restored: whatever it names is in the store."""
     for key in world.root.snapshots.keys():  # noqa: SIM118 - not a mapping
-        snapshot = world.root.snapshots.load(key)
+        try:
+            snapshot = world.root.snapshots.load(key)
+        except VenvctlError as error:
+            yield error.message
+            continue
         for file in world.root.store.missing(snapshot.files):
             yield f"snapshot {key} names {file.file}, which the store lacks"
 
