@@ -11,6 +11,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from arena import Case
+from venvctl.backend import Here
 from venvctl.cli.display import Quiet
 from venvctl.collection import collect
 from venvctl.errors import IntegrityError, RolloutFailedError
@@ -19,8 +20,9 @@ from venvctl.restore import restore
 from venvctl.root import Root
 from venvctl.sync import SyncOptions, SyncResult, sync
 from venvctl.transfer import export_snapshot, import_snapshot
-from venvctl.up import UpRequest, up
+from venvctl.up import PATIENCE, UpRequest, up
 from venvctl.verification import verify
+from venvctl.workplace import Workplace
 from wheelhouse import make_wheel
 from world import SERVER
 
@@ -341,7 +343,8 @@ def compose_up(arena: Arena, directory: Path) -> Make:
     )
 
     def go() -> object:
-        return up(UpRequest(options=ComposeOptions(), cwd=directory), world.root, Quiet())
+        request = UpRequest(options=ComposeOptions(), cwd=directory)
+        return up(request, Workplace(Here(world.root, wait=PATIENCE)), Quiet())
 
     go()
     for container in world.root.engine.containers(volume=world.name):
