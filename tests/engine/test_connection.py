@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,6 @@ from venvctl.errors import EngineUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from engine_fixtures import Docker, Unique
     from venvctl.engine.docker import DockerEngine
@@ -190,3 +190,26 @@ def test_it_is_something_else(tmp_path: Path) -> None:
     assert caught.value.message.startswith(
         f"The Docker Engine at {endpoint} did not answer when asked to answer: "
     )
+
+
+def test_no_socket_stays_open_whatever_was_asked_for(
+    engine: DockerEngine, image_311: str, unique: Unique
+) -> None:
+    def sockets() -> int:
+        found = 0
+        for path in Path("/proc/self/fd").iterdir():
+            with suppress(FileNotFoundError):  # the listing's own
+                found += str(path.readlink()).startswith("socket:")
+        return found
+
+    engine.version()
+    before = sockets()
+
+    for _ in range(3):
+        assert engine.image(image_311) is not None
+        assert engine.image(unique("image")) is None
+        assert engine.volume(unique("volume")) is None
+        engine.containers()
+        engine.run(Task(purpose="probe", image=image_311, command=("true",)))
+
+    assert sockets() == before

@@ -73,6 +73,9 @@ class Connection:
             raise self._unreachable(what, error) from error
         finally:
             if client is not None:
+                # The SDK keeps a pool of connections for each path that was asked for, 25 of them
+                # whatever `num_pools` says; a client goes on to work after it is closed.
+                client.close()
                 self._idle.append(client)
 
     def _take(self) -> Any:
