@@ -86,10 +86,35 @@ def test_half_a_file_is_waited_for_and_then_said_to_be_wrong(visits: Visits) -> 
     visits.lock.write_text("six==1.16.0 --hash=sha2")
     visits.visit()
     visits.now += 0.5
-    assert visits.visit() == Again(0.25)
+    assert visits.visit() == Again(1.5)
 
-    visits.now += 2
+    visits.now += 1.5
     assert visits.tried()
+
+
+@pytest.mark.parametrize("content", ["", "\n", "# the first line of more to come\n"])
+def test_a_lock_without_any_package_is_waited_for_longer_before_it_empties_anything(
+    visits: Visits, content: str
+) -> None:
+    visits.lock.write_text(content)
+    visits.visit()
+    visits.now += 2.5
+    assert visits.visit() == Again(7.5)
+
+    visits.now += 7.5
+    assert visits.tried()
+
+
+def test_how_long_half_a_file_is_waited_for_counts_from_its_own_save(visits: Visits) -> None:
+    for number in range(20):
+        visits.lock.write_text(f"# {number}\n{GOOD}")
+        visits.visit()
+        visits.now += 0.2
+    visits.lock.write_text("six==1.16.0 --hash=sha2")
+    visits.visit()
+    visits.now += 0.5
+
+    assert visits.visit() == Again(1.5)
 
 
 def test_the_rest_of_a_half_written_file_is_what_counts(visits: Visits) -> None:

@@ -25,12 +25,12 @@ from watchdog.events import (
 from watchdog.observers import Observer
 
 from venvctl import lockfiles
-from venvctl.errors import ExitCode, VenvctlError
+from venvctl.errors import ExitCode, LockError, VenvctlError
 from venvctl.plan import Action
 from venvctl.survey import SyncOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from watchdog.observers.api import ObservedWatch
@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 
 # Seconds for which a file must stay as it is until it counts as saved.
 QUIET = 0.3
+# What does not parse may be half of a save: for so many seconds at rest it is taken for that.
+PATIENCE = 2.0
+# So may what names no package at all; taking it at its word would empty the environment.
+EMPTY_PATIENCE = 10.0
 # Seconds between two looks at all digests, whether anything was heard or not.
 POLL = 2.0
 # Seconds until a sync that failed for want of somebody else is tried again.
@@ -101,6 +105,11 @@ class Settling:
         return self._seen_at if self._changed_at is None else self._changed_at
 
     @property
+    def seen_at(self) -> float:
+        """When the content that it has now was seen first."""
+        return self._seen_at
+
+    @property
     def due(self) -> float:
         """When files that are moving will have settled, if nothing else happens to them."""
         return self._seen_at + self._quiet
@@ -142,6 +151,28 @@ class Settling:
     def retry(self, at: float) -> None:
         """Let what was served count as a change again from then on."""
         self._retry_at = at
+
+
+def patience(registration: Registration, read_bytes: Callable[[Path], bytes]) -> float:
+    """Seconds for which a lock's content may still be half of a save, though it is at rest.
+
+    Args:
+        registration: whose lock.
+        read_bytes: reads its files.
+    """
+    specification = registration.specification
+    options = lockfiles.LockOptions(
+        format=specification.format,
+        extras=specification.extras,
+        groups=specification.groups,
+        package=specification.package,
+        project=registration.directory,
+    )
+    try:
+        lock = lockfiles.read(specification.lock, options=options, read_bytes=read_bytes)
+    except LockError:
+        return PATIENCE
+    return 0.0 if lock.pins or lock.pylock.packages else EMPTY_PATIENCE
 
 
 class LockWatcher(FileSystemEventHandler):
@@ -269,6 +300,8 @@ def follow(goals: Sequence[Goal], *, offline: bool, progress: Progress) -> Itera
                 elif verdict is Verdict.MISSING:
                     gone = tuple(path for path, digest in digests.items() if not digest)
                     yield Followed(environment=track.registration.name, missing=gone)
+                elif verdict is Verdict.SETTLED and (left := _left(track, now)) > 0:
+                    pause = min(pause, left)
                 elif verdict is Verdict.SETTLED:
                     done = _serve(track, digests, offline=offline, progress=progress)
                     _listen(watcher, tracks, progress)
@@ -286,6 +319,14 @@ def _start(goal: Goal) -> _Track:
         settling=Settling(digests),
         paths=tuple(digests),
     )
+
+
+def _left(track: _Track, now: float) -> float:
+    """Seconds until its content is taken at its word."""
+    rest = now - track.settling.seen_at
+    if rest >= EMPTY_PATIENCE:
+        return 0.0
+    return patience(track.registration, lockfiles.read_file) - rest
 
 
 def _listen(watcher: LockWatcher, tracks: Iterable[_Track], progress: Progress) -> None:

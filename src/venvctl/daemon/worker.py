@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from venvctl import interpreters, lockfiles, plan
 from venvctl.daemon.orders import Interrupted
 from venvctl.daemon.peers import reader
-from venvctl.errors import BusyError, LockError, VenvctlError
-from venvctl.follower import Settling, Verdict
+from venvctl.errors import BusyError, VenvctlError
+from venvctl.follower import EMPTY_PATIENCE, Settling, Verdict, patience
 from venvctl.lockfiles import Recording
 from venvctl.lockfiles.files import LIMIT
 from venvctl.sync import SyncOptions, sync
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from venvctl.root import Root
     from venvctl.sync import SyncResult
 
-# What does not parse may be half of a save: for so many seconds it is taken for that.
-PATIENCE = 2.0
-_LOOK_AGAIN = 0.25
 # Seconds until the next look at an environment that a command works on.
 _BUSY = 1.0
 # How the problem of an environment whose lock is gone begins.
@@ -176,13 +173,10 @@ class Worker:
             if followed.problem.startswith(_MISSING):
                 followed.problem = ""
             return Ended()
-        half_written = (
-            verdict is Verdict.SETTLED
-            and self._clock() - followed.settling.changed_at < PATIENCE
-            and not self._parses(followed, read)
-        )
-        if half_written:
-            return Again(_LOOK_AGAIN)
+        if verdict is Verdict.SETTLED:
+            rest = self._clock() - followed.settling.seen_at
+            if rest < EMPTY_PATIENCE and (left := patience(followed.registration, read) - rest) > 0:
+                return Again(left)
         return self._sync(followed, job, read, digests, progress)
 
     def _miss(self, followed: Followed, missing: list[str]) -> None:
@@ -199,24 +193,6 @@ class Worker:
             environment=followed.registration.name,
             files=followed.problem_files,
         )
-
-    def _parses(self, followed: Followed, read: Recording) -> bool:
-        specification = followed.registration.specification
-        try:
-            lockfiles.read(
-                specification.lock,
-                options=lockfiles.LockOptions(
-                    format=specification.format,
-                    extras=specification.extras,
-                    groups=specification.groups,
-                    package=specification.package,
-                    project=followed.registration.directory,
-                ),
-                read_bytes=read,
-            )
-        except LockError:
-            return False
-        return True
 
     def _sync(
         self,
