@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -165,6 +165,26 @@ def test_a_lock_that_is_gone_is_said_once_and_a_reason_does_not_change_that(
     visits.lock.write_text(GOOD)
     assert visits.visit() == Ended()
     assert visits.followed.problem == ""
+
+
+def test_a_lock_that_goes_while_it_is_synced_and_comes_back_as_it_was_is_synced_then(
+    visits: Visits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visits.lock.write_text(GOOD)
+    visits.visit()
+    visits.now += 1
+
+    def gone_meanwhile(*arguments: Any) -> None:
+        visits.lock.unlink()
+        options = arguments[2]
+        options.read_bytes(visits.lock)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("venvctl.daemon.worker.sync", gone_meanwhile)
+        assert visits.visit() == Again(0.3)
+    visits.lock.write_text(GOOD)
+
+    assert visits.tried()
 
 
 def test_a_reason_of_the_daemons_own_is_acted_on_without_a_change(visits: Visits) -> None:

@@ -348,6 +348,8 @@ def _serve(
         options = SyncOptions(offline=offline, wait=_WAIT)
         result = track.backend.sync(name, track.registration, options, progress)
     except VenvctlError as error:
+        if lockfiles.digests(digests) != digests:
+            return None  # it changed meanwhile; what failed may not be what it had
         track.settling.served(digests)
         if error.exit_code in _WORTH_A_RETRY:
             track.settling.retry(time.monotonic() + RETRY)

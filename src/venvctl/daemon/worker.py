@@ -10,7 +10,7 @@ from venvctl import interpreters, lockfiles, plan
 from venvctl.daemon.orders import Interrupted
 from venvctl.daemon.peers import reader
 from venvctl.errors import BusyError, VenvctlError
-from venvctl.follower import EMPTY_PATIENCE, Settling, Verdict, patience
+from venvctl.follower import EMPTY_PATIENCE, QUIET, Settling, Verdict, patience
 from venvctl.lockfiles import Recording
 from venvctl.lockfiles.files import LIMIT
 from venvctl.sync import SyncOptions, sync
@@ -219,8 +219,11 @@ class Worker:
         except BusyError:
             return Again(_BUSY)
         except VenvctlError as error:
-            followed.serve({**lockfiles.digests(read.paths, read), **digests})
-            followed.problem, followed.problem_files = error.message, tuple(read.paths)
+            if read.differs(digests):
+                # It changed meanwhile. What failed is not what it had, which may come back.
+                return Again(QUIET)
+            followed.serve(read.digests)
+            followed.problem, followed.problem_files = error.message, read.paths
             self._tally.failed(error.code, self._clock() - began)
             self._feed.tell(
                 "failed",

@@ -82,10 +82,10 @@ def digests(
 
 
 class Recording:
-    """Reads files, and remembers which.
+    """Reads files, and remembers which, and what each had when it was read last.
 
     Attributes:
-        paths: of all that were asked for, in that order, whether they could be read or not.
+        digests: by path, in the order in which they were asked for first, as `digests` gives them.
 
     Args:
         read_bytes: what reads them.
@@ -93,12 +93,23 @@ class Recording:
 
     def __init__(self, read_bytes: Callable[[Path], bytes] = read_file) -> None:
         self._read_bytes = read_bytes
-        self.paths: dict[str, None] = {}
+        self.digests: dict[str, str] = {}
 
     def __call__(self, path: Path) -> bytes:
         """The content of a file; raises as what reads it."""
-        self.paths[str(path)] = None
-        return self._read_bytes(path)
+        self.digests[str(path)] = ""
+        content = self._read_bytes(path)
+        self.digests[str(path)] = hashlib.sha256(content).hexdigest()
+        return content
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All that were asked for, whether they could be read or not."""
+        return tuple(self.digests)
+
+    def differs(self, digests: Mapping[str, str]) -> bool:
+        """Whether a file had something else, when it was read last, than it has there."""
+        return any(self.digests.get(path) != digest for path, digest in digests.items())
 
 
 class Files:
