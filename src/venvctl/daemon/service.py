@@ -14,6 +14,8 @@ from venvctl import changeover, plan
 from venvctl.daemon.feed import Feed
 from venvctl.daemon.metrics import Gauges, Metrics, Tally
 from venvctl.daemon.orders import Interrupted
+from venvctl.daemon.orders import Interrupted, StoppedError
+from venvctl.daemon.paths import links
 from venvctl.daemon.queue import Job, Queue
 from venvctl.daemon.reactions import EngineListener, Reaction
 from venvctl.daemon.roster import Roster
@@ -250,9 +252,8 @@ class Service:
         followed = self.followed().get(job.name)
         if followed is None:
             return Ended()  # it was unregistered meanwhile
-        paths = followed.paths
         outcome = self._worker.visit(followed, job, progress)
-        if followed.paths != paths:
+        if any(each not in self._by_path for path in followed.paths for each in links(path)):
             self._watch()
             with self._changed:
                 # It may have changed between being read and being watched.
@@ -299,7 +300,7 @@ class Service:
             by_path: dict[str, set[str]] = {}
             for name, followed in self._followed.items():
                 for path in followed.paths:
-                    for each in {path, os.path.realpath(path)}:
+                    for each in links(path):
                         by_path.setdefault(each, set()).add(name)
             self._by_path = by_path
         listings = self._roster.listings
@@ -324,7 +325,7 @@ class Service:
     def _poll(self) -> None:
         while not self._stopping.wait(self._watcher.interval):
             try:
-                self._watcher.poll()
+                self._watcher.poll(everything=False)
             except Exception:  # noqa: BLE001 - the safety net must not tear
                 _log.exception("a poll failed")
 

@@ -1,0 +1,68 @@
+"""What the file system says of a path: the links on its way, its kind, and whether it changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_LINKS_MOST = 40  # as the kernel: path_resolution(7)
+
+# modification time (ns), size, inode, device; None for a file that isn't there
+Signature = tuple[int, int, int, int] | None
+
+
+def links(path: str) -> list[str]:
+    """A path, each symbolic link on the way to what it names, and at last that (absolute)."""
+    found = [path]
+    here, pending = "/", path.split("/")
+    while pending:
+        part = pending.pop(0)
+        if part in {"", "."}:
+            continue
+        if part == "..":
+            here = os.path.dirname(here)  # noqa: PTH120 - text all around
+            continue
+        there = os.path.join(here, part)  # noqa: PTH118 - the same
+        try:
+            target = os.readlink(there) if len(found) <= _LINKS_MOST else ""  # noqa: PTH115
+        except OSError:
+            target = ""
+        if not target:
+            here = there
+            continue
+        found.append(there)
+        here = "/" if target.startswith("/") else here
+        pending = [*target.split("/"), *pending]
+    return [*dict.fromkeys(each for each in found if each != here), here]
+
+
+def file_system(path: str) -> str:
+    """The type of the file system that a path is on, e.g. ``nfs4``; empty if it can't be told."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return ""
+    best, kind = "", ""
+    for line in lines:
+        mount, _, source = line.partition(" - ")
+        # proc(5): a space in a path is written as \\040.
+        point = mount.split()[4].replace("\\040", " ")
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):  # a later mount hides an earlier one
+            best, kind = point, source.split()[0]
+    return kind
+
+
+def signature_of(path: str) -> Signature:
+    """What changes whenever a file does, as far as its status tells."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a thousand times a poll, and Path is slow
+    except (OSError, ValueError):
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev
+
+
+def inode_of(path: str) -> int:
+    """The inode's number; 0 where nothing is."""
+    signature = signature_of(path)
+    return signature[2] if signature else 0
