@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, Self
 from urllib.request import urlopen
 
+from follow import followed
 from measurement import Comparison, in_turns, run, seconds
 from workplace import IMAGE, TOOLS
 
@@ -280,6 +281,7 @@ ROWS: dict[str, Callable[[Workplace], Iterator[Comparison]]] = {
     "served": served,
     "hook": hook,
     "start": start,
+    "followed": followed,
 }
 
 
