@@ -12,13 +12,16 @@ JOBS ?= 4
 # How many steps of each verb `make kill` kills it at.
 KILLS ?= 40
 
+# Which soak it is; none means another one each time.
+SEED ?=
+
 checked := src tests compose/demo/demo.py compose/demo/project.py $(wildcard bench/*.py)
 
 # How long each target is fuzzed, and which (all of them).
 MINUTES ?= 1
 TARGETS ?=
 
-.PHONY: help setup demo test kill lint fuzz bench lock-requirements lock-demo clean
+.PHONY: help setup demo test kill soak lint fuzz bench lock-requirements lock-demo clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +44,12 @@ kill: setup ## kill each verb at KILLS of its steps (or all) and at random times
 	@.ci/base-image tests
 	VENVCTL_KILLS=$(KILLS) .venv/bin/python -m pytest --numprocesses $(JOBS) $(ARGS) \
 		tests/faults/test_row_01.py tests/faults/test_row_02.py
+
+# How long it lasts, unless MINUTES=5 or so is said.
+soak: MINUTES = 60
+soak: setup ## have a daemon live through random saves, crashes and an engine that goes (MINUTES=60 SEED=1)
+	@.ci/base-image tests
+	SOAK_MINUTES="$(MINUTES)" SOAK_SEED="$(SEED)" .venv/bin/python -m pytest -s tests/soak $(ARGS)
 
 lint: ## check form, style and types
 	@.ci/python-environment

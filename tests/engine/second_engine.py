@@ -1,0 +1,151 @@
+"""A Docker Engine of a test's own, which may be stopped, killed and started as it likes.
+
+It has its own data, exec root, pid file and socket, and a bridge of its own: with `--bridge none`
+it would delete docker0, which belongs to the machine's engine (measured: no container of that one
+starts any more).
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import time
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_DEADLINE = 60.0
+
+
+@dataclass(slots=True)
+class SecondEngine:
+    """One dockerd.
+
+    Attributes:
+        folder: everything of it is in it; a socket's path must be short.
+        sees: directories that it sees at other paths than this machine has them.
+        starts: how often it was started.
+    """
+
+    folder: Path
+    sees: Mapping[str, Path] = field(default_factory=dict)
+    starts: int = 0
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @property
+    def host(self) -> str:
+        """For DOCKER_HOST."""
+        return f"unix://{self.folder / 'docker.sock'}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "dockerd.log"
+
+    @property
+    def bridge(self) -> str:
+        """The network device of its own; a name has 15 characters at most."""
+        return f"vt{zlib.crc32(str(self.folder).encode()):08x}"
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        self.folder.mkdir(exist_ok=True)
+        self._make_bridge()
+        # One that was killed leaves them, and their numbers may be anybody's by now.
+        (self.folder / "pid").unlink(missing_ok=True)
+        (self.folder / "exec" / "containerd" / "containerd.pid").unlink(missing_ok=True)
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *self._elsewhere(), "dockerd",
+                    "--host", self.host, "--data-root", str(self.folder / "data"),
+                    "--exec-root", str(self.folder / "exec"), "--pidfile", str(self.folder / "pid"),
+                    "--bridge", self.bridge, "--iptables=false",
+                ],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+            )  # fmt: skip
+        self.starts += 1
+        deadline = time.monotonic() + _DEADLINE
+        while self._ask("version").returncode != 0:
+            assert self._process.poll() is None, self.log.read_text()[-2000:]
+            assert time.monotonic() < deadline, f"dockerd did not answer in {_DEADLINE:g} s"
+            time.sleep(0.1)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End it with a signal.
+
+        With SIGTERM it stops its containers first; with SIGKILL they run on until it is started.
+        """
+        assert self._process is not None
+        containerd = int((self.folder / "exec" / "containerd" / "containerd.pid").read_text())
+        self._process.send_signal(number)
+        self._process.wait(timeout=_DEADLINE)
+        if number == signal.SIGKILL:
+            # It does not outlive what started it by much, but would be waited for.
+            with suppress(ProcessLookupError):
+                os.kill(containerd, number)
+
+    def docker(self, *arguments: str) -> str:
+        """What ``docker ARGUMENTS`` printed; it must succeed."""
+        done = self._ask(*arguments)
+        assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr.decode()}"
+        return done.stdout.decode().strip()
+
+    def copy_image(self, name: str) -> None:
+        """Have an image of the machine's engine here too."""
+        archive = self.folder / "image.tar"
+        subprocess.run(["docker", "save", "--output", str(archive), name], check=True)
+        self.docker("load", "--quiet", "--input", str(archive))
+        archive.unlink()
+
+    def close(self) -> None:
+        """End it with all that is its own, whatever state it is in."""
+        if self._process is None:
+            return
+        if self._process.poll() is not None:
+            self.start()  # containers outlive an engine that was killed
+        for container in self.docker("ps", "--all", "--quiet").split():
+            self.docker("rm", "--force", container)
+        self.stop()
+        # One that was killed has left what it mounted over its own data; one umount each.
+        unmount = ["umount", str(self.folder / "data")]
+        while subprocess.run(unmount, capture_output=True, check=False).returncode == 0:
+            pass
+        subprocess.run(["ip", "link", "delete", self.bridge], capture_output=True, check=False)
+
+    def _elsewhere(self) -> list[str]:
+        """What gives it mounts of its own, where it needs any; it stays the same process."""
+        if not self.sees:
+            return []
+        # The directories that these are in may not be there, and are hidden for it alone.
+        parents = dict.fromkeys(shlex.quote(str(PurePosixPath(path).parent)) for path in self.sees)
+        lines = [f"mount -t tmpfs tmpfs {parent}" for parent in parents]
+        for path, source in self.sees.items():
+            target = shlex.quote(path)
+            lines.append(f"mkdir {target} && mount --bind {shlex.quote(str(source))} {target}")
+        return ["unshare", "--mount", "sh", "-ec", "\n".join([*lines, 'exec "$@"']), "sh"]
+
+    def _make_bridge(self) -> None:
+        add = ["ip", "link", "add", self.bridge, "type", "bridge"]
+        if subprocess.run(add, capture_output=True, check=False).returncode == 0:
+            # Any private network that is not the machine's; nothing is ever sent over it.
+            third = zlib.crc32(str(self.folder).encode()) % 256
+            address = ["ip", "addr", "add", f"10.231.{third}.1/24", "dev", self.bridge]
+            subprocess.run(address, check=True)
+        subprocess.run(["ip", "link", "set", self.bridge, "up"], check=True)
+
+    def _ask(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(
+            ["docker", *arguments],
+            env={**os.environ, "DOCKER_HOST": self.host},
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
