@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from venvctl import hooks
+from venvctl import hookcheck, hooks
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Tone
 from venvctl.cli.naming import find_project
@@ -120,6 +120,26 @@ def run_command(
         names = ", ".join(done.environments)
         lines.append(Line(f"The sync of {names} ended with exit code {done.exit_code}.", Tone.BAD))
     return Answer(data=done, lines=tuple(lines))
+
+
+@app.command("check", epilog="Example: `venvctl hook check` before a commit.")
+def check_command(
+    *,
+    json: options.Json = False,
+) -> Answer:
+    """Refuse lockfiles that venvctl could not use; nothing is changed.
+
+    What is not the lockfile's fault, such as an engine that does not answer, is told and refuses
+    nothing.
+    """
+    done = hookcheck.check(Repository.find(options.current_directory()), _root())
+    lines = [Line(f"Can be used: {', '.join(done.environments)}.", Tone.GOOD)]
+    shown = lines if done.environments and not done.errors else []
+    return Answer(
+        data={"environments": done.environments, "notes": done.notes},
+        lines=(*shown, *(Line(note) for note in done.notes)),
+        errors=done.errors,
+    )
 
 
 def _root() -> Root | None:
