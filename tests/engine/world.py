@@ -38,11 +38,11 @@ while True:
 """
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
+def wait_for(condition: Callable[[], object], what: str, seconds: float = _DEADLINE) -> None:
     """Return when the condition holds; fail after a deadline."""
-    deadline = time.monotonic() + _DEADLINE
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {_DEADLINE:g} s"
+        assert time.monotonic() < deadline, f"{what} did not happen within {seconds:g} s"
         time.sleep(0.02)
 
 

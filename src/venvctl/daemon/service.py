@@ -14,7 +14,6 @@ from venvctl import changeover, plan
 from venvctl.daemon.feed import Feed
 from venvctl.daemon.metrics import Gauges, Metrics, Tally
 from venvctl.daemon.orders import Interrupted
-from venvctl.daemon.orders import Interrupted, StoppedError
 from venvctl.daemon.paths import links
 from venvctl.daemon.queue import Job, Queue
 from venvctl.daemon.reactions import EngineListener, Reaction
