@@ -49,7 +49,7 @@ kill: setup ## kill each verb at KILLS of its steps (or all) and at random times
 soak: MINUTES = 60
 soak: setup ## have a daemon live through random saves, crashes and an engine that goes (MINUTES=60 SEED=1)
 	@.ci/base-image tests
-	SOAK_MINUTES="$(MINUTES)" SOAK_SEED="$(SEED)" .venv/bin/python -m pytest -s tests/soak $(ARGS)
+	SOAK_MINUTES="$(MINUTES)" SOAK_SEED="$(SEED)" .venv/bin/python -m pytest -s tests/engine/soak $(ARGS)
 
 lint: ## check form, style and types
 	@.ci/python-environment
