@@ -25,6 +25,7 @@ from venvctl.daemon.api import ROUTES, Api
 from venvctl.daemon.notify import Notifier
 from venvctl.daemon.server import Server
 from venvctl.daemon.service import Service
+from venvctl.daemon.worker import Ended
 from venvctl.environments import Event
 from venvctl.progress import Silent
 from venvctl.registration import Registration
@@ -401,6 +402,31 @@ def test_nobody_learns_of_a_file_what_they_could_not_read(
         403,
         "nobody may not change what environment theirs is: it is followed for somebody else.",
     )
+
+
+def test_an_order_that_nobody_waits_for_any_more_is_not_begun(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_module, "_SILENCE", 0.05)
+    registered(running, tmp_path)
+    with running.connect() as connection:
+        connection.sendall(
+            b"POST /v1/environments/shop_venv/rollout HTTP/1.1\r\nHost: x\r\n"
+            b"Accept: application/x-ndjson\r\nContent-Length: 0\r\n\r\n"
+        )
+        assert connection.recv(12) == b"HTTP/1.1 200"
+    job = running.service._queue.take()
+    assert job is not None
+    assert job.order is not None
+    deadline = time.monotonic() + 30
+    while not job.order.abandoned:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    outcome = running.service._work(job)
+
+    assert outcome == Ended()
+    assert "ordered" not in [each.kind for each in running.service.feed._kept]
 
 
 def _do_orders(service: Service) -> None:

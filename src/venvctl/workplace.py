@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from venvctl import client, rootpath
+from venvctl import rootpath
 from venvctl.backend import Here
 from venvctl.errors import (
     DaemonUnreachableError,
@@ -20,12 +20,12 @@ from venvctl.errors import (
     VenvctlError,
     VolumeConflictError,
 )
-from venvctl.remote import Remote
 from venvctl.root import Root
 
 if TYPE_CHECKING:
     from venvctl.backend import Backend
     from venvctl.engine.model import Engine
+    from venvctl.remote import Remote
 
 
 class Workplace:
@@ -77,7 +77,7 @@ class Workplace:
         owner = volume.labels.get(LABEL_ROOT, "") if volume else ""
         if not owner or owner == str(self.base.path):
             return self.base
-        found = client.find(Path(owner))
+        found = _daemon(Path(owner))
         if found is None:
             reason = _silence(Path(owner))
             raise VolumeConflictError(
@@ -85,7 +85,7 @@ class Workplace:
                 f"{reason.message}",
                 hint=reason.hint,
             )
-        return Remote(found)
+        return found
 
     def knowing(self, name: str) -> Backend:
         """Who has an environment of that name: the base where it is registered, else as `of`."""
@@ -100,7 +100,7 @@ class Workplace:
 def _base(wait: float) -> Backend:
     path = Path(os.path.realpath(rootpath.locate()))
     if _is_foreign(path):
-        found = client.find(path)
+        found = _daemon(path)
         if found is None:
             reason = _silence(path)
             raise RootError(
@@ -108,14 +108,23 @@ def _base(wait: float) -> Backend:
                 f"{reason.message}",
                 hint=reason.hint,
             )
-        return Remote(found)
+        return found
     root = Root(path)
     if os.geteuid() != 0 and not rootpath.is_said() and not root.registry.names():
         # Nothing is there yet: whoever may speak to the system's daemon is meant to.
-        found = client.find()
-        if found is not None and found.root() != root.path:
-            return Remote(found)
+        found = _daemon(None)
+        if found is not None and found.path != root.path:
+            return found
     return Here(root, wait=wait)
+
+
+def _daemon(root: Path | None) -> Remote | None:
+    """The daemon of a root, or with None any that takes orders from this user."""
+    from venvctl import client  # noqa: PLC0415 - whoever works in a root of their own does without
+    from venvctl.remote import Remote  # noqa: PLC0415 - the same
+
+    found = client.find(root)
+    return None if found is None else Remote(found)
 
 
 def _is_foreign(path: Path) -> bool:
@@ -130,6 +139,8 @@ def _is_foreign(path: Path) -> bool:
 
 def _silence(root: Path) -> VenvctlError:
     """Why no daemon of a root answers, with what to do about it."""
+    from venvctl import client  # noqa: PLC0415 - as in `_daemon`
+
     for place in client.candidates():
         if client.is_there(place):
             try:

@@ -88,7 +88,7 @@ class Service:
         poller.start()
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="worker")
         self._notifier.ready()
-        self.feed.tell("daemon", f"Following {len(self._followed)} environments.")
+        self.feed.tell("daemon", _following(len(self._followed)))
         try:
             self._hand_out(pool)
         finally:
@@ -374,3 +374,7 @@ class Service:
         self.feed.tell("daemon", "Stopped.")
         self.feed.close()
         return not left
+
+
+def _following(count: int) -> str:
+    return f"Following {count} environment{'' if count == 1 else 's'}."
