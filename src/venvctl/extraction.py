@@ -15,7 +15,7 @@ import posixpath
 import zlib
 from typing import TYPE_CHECKING
 
-from venvctl import archives, disk, wheels
+from venvctl import archives, disk, inflate, wheels
 from venvctl.archives import Header
 from venvctl.manifest import Manifest, ManifestFile
 
@@ -178,7 +178,7 @@ class _Writer:
             destination, below = _destination(member, pieces[0])
             self._create(below, pieces, executable=member.executable or member.script)
         else:
-            first = next(self._stream(member, offset))
+            first = next(self._stream(member, offset), b"")
             destination, below = _destination(member, first)
             hashes = _Hashes(member)
             self._create(
@@ -210,44 +210,49 @@ class _Writer:
         data = os.pread(self._handle, member.compressed, offset)
         if not member.deflated:
             return data
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        stream = inflate.inflater()
         try:
             # One byte more than it says it has is enough to catch a lie.
-            data = inflater.decompress(data, member.size + 1)
-        except zlib.error as error:
+            data = stream.decompress(data, member.size + 1)
+        except inflate.InflateError as error:
             raise self._refuse(member, f"can't be unpacked ({error})") from error
-        if not inflater.eof or inflater.unused_data:
+        if not stream.eof or stream.unused_data:
             raise self._refuse(member, "lies about its size")
         return data
 
     def _stream(self, member: Member, offset: int) -> Iterator[bytes]:
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        end = offset + member.compressed
+        """The content of a big member, piece by piece."""
+        pieces = self._stored(member, offset)
         size = 0
+        for piece in self._inflated(member, pieces) if member.deflated else pieces:
+            size += len(piece)
+            if size > member.size:
+                break
+            yield piece
+        if size != member.size:
+            raise self._refuse(member, "lies about its size")
+
+    def _stored(self, member: Member, offset: int) -> Iterator[bytes]:
+        end = offset + member.compressed
         while offset < end:
             data = os.pread(self._handle, min(_CHUNK, end - offset), offset)
             if not data:
                 raise self._refuse(member, "is cut short")
             offset += len(data)
-            while data:
-                if member.deflated:
-                    try:
-                        piece = inflater.decompress(data, _CHUNK)
-                    except zlib.error as error:
-                        raise self._refuse(member, f"can't be unpacked ({error})") from error
-                    data = inflater.unconsumed_tail
-                else:
-                    piece, data = data, b""
-                size += len(piece)
-                if size > member.size or inflater.unused_data:
-                    raise self._refuse(member, "lies about its size")
-                yield piece
-        # What a piece's size cut off may wait in the inflater, with no input left to ask for it.
-        if member.deflated and not inflater.eof:
-            rest = inflater.flush()
-            size += len(rest)
-            yield rest
-        if size != member.size:
+            yield data
+
+    def _inflated(self, member: Member, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        stream = inflate.inflater()
+        while not stream.eof:
+            data = next(pieces, b"") if stream.needs_input else b""
+            try:
+                piece = stream.decompress(data, _CHUNK)
+            except inflate.InflateError as error:
+                raise self._refuse(member, f"can't be unpacked ({error})") from error
+            if not data and not piece:
+                break  # it has no end
+            yield piece
+        if not stream.eof or stream.unused_data or next(pieces, b""):
             raise self._refuse(member, "lies about its size")
 
     def _verify(self, member: Member, pieces: Iterable[bytes]) -> str:
