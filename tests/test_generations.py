@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from estate import NO_ENGINE, SITE, TARGET, Estate
-from venvctl import disk, generations, trees
+from venvctl import disk, generations, trees, unpacking
 from venvctl.arrangement import Conflict, arrange
 from venvctl.errors import DiskFullError, FileConflictError
 from venvctl.generations import Blueprint
@@ -38,7 +38,7 @@ def unpack(estate: Estate, *wheels: BuiltWheel) -> list[Tree]:
         (wheel.sha256, store.add(wheel.path, file=wheel.file, sha256=wheel.sha256))
         for wheel in wheels
     ]
-    return trees.ensure(
+    return unpacking.ensure(
         store,
         files,
         TARGET,
@@ -336,3 +336,30 @@ def test_the_seal_is_json_with_its_schema(estate: Estate) -> None:
     assert document["schema"] == 1
     assert document["created"] == "2026-01-01T00:00:00Z"
     assert document["created-by"] == "venvctl 0.1.0"
+
+
+def test_linked_ahead_or_not_makes_no_difference(estate: Estate) -> None:
+    """What comes later may win a path, lose it, or have the bytecode of a source dropped."""
+    wheels = [
+        estate.wheel("alpha", files={"alpha.py": b"1", "shared.py": b"alpha", "same.py": b"s"}),
+        estate.wheel("beta", files={"beta/deep/one.py": b"1", "shared.py": b"beta"}),
+        estate.wheel("gamma", files={"shared.py": b"gamma", "same.py": b"s"}),
+    ]
+    trees = unpack(estate, *wheels)
+    for number, early in enumerate(([], [0], [2], [0, 2], [1, 2], [0, 1, 2]), start=1):
+        into = estate.folder / f"generations-{number}"
+        with generations.Assembly(
+            into=into, root=estate.root.path, progress=estate.progress
+        ) as assembly:
+            assembly.begin([trees[index] for index in early])
+            path = assembly.finish(trees, blueprint(wheels))
+        content = {
+            str(file.relative_to(path)): (file.read_bytes(), file.stat().st_ino)
+            for file in (path / SITE).rglob("*.py")
+            if not file.name.startswith("_venvctl")  # written for each generation
+        }
+        if number == 1:
+            expected = content
+        assert content == expected
+        assert (path / SITE / "shared.py").read_bytes() == b"gamma"
+    assert list((estate.root.path / "tmp").iterdir()) == []

@@ -11,6 +11,7 @@ from venvctl.origin import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from venvctl.build import BuiltWheel
     from venvctl.lockfiles import Lock
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from venvctl.root import Root
     from venvctl.selection import SelectedFile, Selection
     from venvctl.target import Target
+    from venvctl.unpacking import Unpacking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +37,35 @@ class Acquisition:
     built: int
 
 
+def missing(
+    selection: Selection, root: Root, *, target: Target, offline: bool
+) -> list[SelectedFile]:
+    """The files of a selection that have to be fetched; not those of what was built already.
+
+    Args:
+        selection: what is wanted.
+        root: whose store.
+        target: what builds are for.
+        offline: none may be fetched.
+
+    Raises:
+        UnavailableError: some would have to be, and may not.
+    """
+    wanted = [file for file in selection.files if _is_needed(file, root, target)]
+    absent = root.store.missing(wanted)
+    if offline and absent:
+        names = "".join(f"\n  {file.file} (SHA-256 {file.sha256})" for file in absent)
+        raise UnavailableError(
+            f"{len(absent)} of the lock's files are not in the store, "
+            f"and --offline forbids to fetch them:{names}",
+            hint="Sync once without --offline.",
+        )
+    return absent
+
+
 def acquire(
     selection: Selection,
+    absent: Sequence[SelectedFile],
     lock: Lock,
     registration: Registration,
     root: Root,
@@ -45,26 +74,33 @@ def acquire(
     image: str,
     offline: bool,
     progress: Progress,
+    unpacking: Unpacking,
 ) -> Acquisition:
     """Have every file of a selection in the store, and a wheel for each package.
 
     Args:
         selection: what is wanted.
+        absent: those of its files that are `missing`.
         lock: which hosts it trusts.
         registration: its mirrors, and how builds are to go about it.
         root: whose store.
         target: what builds are for.
         image: the ID of the image that they run in.
-        offline: fetch nothing.
+        offline: let no build use the network.
         progress: told of both.
+        unpacking: given each wheel as soon as it is in the store.
 
     Raises:
         UnavailableError: files can't be had; every one is named, and nothing was changed.
         IntegrityError: what came is not what the lock says.
         BuildError: a build failed.
     """
-    wanted = [file for file in selection.files if _is_needed(file, root, target)]
-    fetched = _fetch(wanted, lock, registration, root, offline=offline, progress=progress)
+    fetching = {file.sha256 for file in absent}
+    for file in selection.files:
+        if file.kind == "wheel" and file.sha256 not in fetching:
+            unpacking.add(file.sha256, root.store.get(file, name=file.name))
+    if absent:
+        _fetch(absent, lock, registration, root, progress=progress, unpacking=unpacking)
     sources = [file for file in selection.files if file.kind != "wheel"]
     built: Mapping[str, BuiltWheel] = {}
     if sources:
@@ -83,7 +119,7 @@ def acquire(
         )
     return Acquisition(
         files=tuple(_origin(file, built.get(file.name)) for file in selection.files),
-        fetched=fetched,
+        fetched=len(absent),
         built=len(built),
     )
 
@@ -99,24 +135,14 @@ def _is_needed(file: SelectedFile, root: Root, target: Target) -> bool:
 
 
 def _fetch(
-    files: Sequence[SelectedFile],
+    absent: Sequence[SelectedFile],
     lock: Lock,
     registration: Registration,
     root: Root,
     *,
-    offline: bool,
     progress: Progress,
-) -> int:
-    missing = root.store.missing(files)
-    if not missing:
-        return 0
-    if offline:
-        names = "".join(f"\n  {file.file} (SHA-256 {file.sha256})" for file in missing)
-        raise UnavailableError(
-            f"{len(missing)} of the lock's files are not in the store, "
-            f"and --offline forbids to fetch them:{names}",
-            hint="Sync once without --offline.",
-        )
+    unpacking: Unpacking,
+) -> None:
     from venvctl import fetch  # noqa: PLC0415 - it brings an HTTP stack
     from venvctl.credentials import NamedIndex  # noqa: PLC0415 - the same
 
@@ -127,8 +153,12 @@ def _fetch(
         indexes=tuple(NamedIndex(url=url) for url in dict.fromkeys(named)),
         insecure_hosts=frozenset(lock.insecure_hosts),
     )
-    fetch.fetch(missing, root.store, settings=settings, progress=progress)
-    return len(missing)
+
+    def arrived(file: SelectedFile, path: Path) -> None:
+        if file.kind == "wheel":
+            unpacking.add(file.sha256, path, verified=True)
+
+    fetch.fetch(absent, root.store, settings=settings, progress=progress, arrived=arrived)
 
 
 def _origin(file: SelectedFile, built: BuiltWheel | None) -> Origin:

@@ -6,9 +6,13 @@ import hashlib
 import json
 import os
 import posixpath
+import queue
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from venvctl import disk
 from venvctl.engine.model import Mount, Task
@@ -18,15 +22,17 @@ from venvctl.manifest import Manifest, ManifestFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from concurrent.futures import Future
     from pathlib import Path
+    from types import TracebackType
 
     from venvctl.engine.model import Engine, TaskResult
     from venvctl.target import Target
 
 _TREES = "/trees"
 _OUTPUT = "/bytecode"
-_BASE_TIMEOUT = 600.0  # seconds
-_SLOWEST = 100_000  # bytes of source that even a busy machine compiles in a second
+# Seconds after the last tree was handed over; even a busy machine compiles 100 KB in a second.
+_TIMEOUT = 1800.0
 _SHOWN = 2_000  # characters of a container's own words in a message
 _HINT = "Set the volume's label venvctl.bytecode=off to go on without bytecode."
 
@@ -37,77 +43,126 @@ class _Uncompiled:
     path: str
 
 
-def compile_trees(
-    trees: Path,
-    manifests: Mapping[str, Manifest],
-    *,
-    output: Path,
-    target: Target,
-    engine: Engine,
-    image: str,
-) -> dict[str, Manifest]:
-    """Compile every tree below a folder and add the bytecode to its prefix.
+class _AbandonedError(Exception):
+    """Nobody waits for the bytecode any more."""
 
-    The container reads the trees and writes into `output` alone, so that not even a source that
-    takes over the compiler can change a file of a wheel. It has no network and no capabilities,
-    and runs as the owner of the folder.
+
+class Compiler:
+    """One container that compiles trees while others are still fetched and unpacked.
+
+    It starts when the context is entered, which does not wait for it, and is gone when the context
+    is left. It reads the trees and writes into `output` alone, so that not even a source that takes
+    over the compiler can change a file of a wheel. It has no network and no capabilities, and runs
+    as the owner of the folder.
 
     Args:
-        trees: a folder that holds one new tree for each of the manifests, under their keys.
-        manifests: what is in the trees.
+        trees: a folder that will hold the trees.
         output: an empty folder on the same file system.
         target: the interpreter.
         engine: has the image.
         image: has the interpreter.
-
-    Returns:
-        The manifests with `bytecode` and `uncompiled`, under the same keys.
-
-    Raises:
-        VenvctlError: the container failed.
-        DiskFullError, RootError: as `disk.translate`.
     """
-    owner = trees.stat()
-    sources = sum(
-        file.size
-        for manifest in manifests.values()
-        for file in manifest.files
-        if file.path.endswith(".py")
-    )
-    if not sources:
-        return dict(manifests)
-    result = engine.run(
-        Task(
+
+    def __init__(
+        self, trees: Path, *, output: Path, target: Target, engine: Engine, image: str
+    ) -> None:
+        self._trees = trees
+        self._output = output
+        self._target = target
+        self._engine = engine
+        self._image = image
+        self._name = f"venvctl-compile-{secrets.token_hex(8)}"
+        self._ready: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._abandoned = False
+        self._pool = ThreadPoolExecutor(1)
+        self._result: Future[TaskResult] | None = None
+
+    def __enter__(self) -> Self:
+        """Have the container start."""
+        self._result = self._pool.submit(self._engine.run, self._task())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Remove the container, if it has not ended; returns when it is gone."""
+        self._abandoned = True
+        self._ready.put(None)
+        if self._result is not None and not self._result.done():
+            with suppress(VenvctlError):
+                self._engine.remove_helper(self._name)
+        self._pool.shutdown()
+
+    def add(self, tree: str) -> None:
+        """Compile a tree, which is complete now; says nothing of how that goes."""
+        self._ready.put(tree)
+
+    def finish(self, manifests: Mapping[str, Manifest]) -> dict[str, Manifest]:
+        """Wait for the bytecode of every tree, and add it to their prefixes.
+
+        Args:
+            manifests: what is in each of the trees that were added, under their names.
+
+        Returns:
+            The manifests with `bytecode` and `uncompiled`, under the same keys.
+
+        Raises:
+            VenvctlError: the container failed.
+            EngineError, EngineUnreachableError: the engine did not run it.
+            DiskFullError, RootError: as `disk.translate`.
+        """
+        self._ready.put(None)
+        if self._result is None:
+            raise ValueError("the context was not entered")
+        uncompiled = _read(self._result.result(), self._output)
+        return {
+            tree: _adopt(
+                self._trees / tree,
+                replace(
+                    manifest,
+                    uncompiled=tuple(
+                        sorted({item.path for item in uncompiled if item.tree == tree})
+                    ),
+                ),
+                output=self._output / tree,
+            )
+            for tree, manifest in manifests.items()
+        }
+
+    def _lines(self) -> Iterator[str]:
+        while True:
+            tree = self._ready.get()
+            if self._abandoned:
+                raise _AbandonedError
+            if tree is None:
+                return
+            yield tree
+
+    def _task(self) -> Task:
+        owner = self._trees.stat()
+        return Task(
             purpose="compile",
-            image=image,
+            name=self._name,
+            image=self._image,
             command=(
-                *(target.interpreter, "-I", "-S", "-B", "-W", "ignore"),
+                *(self._target.interpreter, "-I", "-S", "-B", "-W", "ignore"),
                 # The program travels as an argument: the engine need not see where venvctl is.
                 *("-c", files("venvctl").joinpath("container/compile.py").read_text("utf-8")),
                 *(_TREES, _OUTPUT),
             ),
             mounts=(
-                Mount(source=str(trees), target=_TREES),
-                Mount(source=str(output), target=_OUTPUT, read_only=False),
+                Mount(source=str(self._trees), target=_TREES),
+                Mount(source=str(self._output), target=_OUTPUT, read_only=False),
             ),
             # PYTHONHASHSEED: the order of a set in bytecode depends on it in older versions.
             environment={"PYTHONHASHSEED": "0"},
             user=f"{owner.st_uid}:{owner.st_gid}",
-            timeout=_BASE_TIMEOUT + sources / _SLOWEST,
+            lines=self._lines(),
+            timeout=_TIMEOUT,
         )
-    )
-    uncompiled = _read(result, output)
-    return {
-        tree: _adopt(
-            trees / tree,
-            replace(
-                manifest,
-                uncompiled=tuple(sorted({item.path for item in uncompiled if item.tree == tree})),
-            ),
-            output=output / tree,
-        )
-        for tree, manifest in manifests.items()
-    }
 
 
 def _read(result: TaskResult, output: Path) -> list[_Uncompiled]:
@@ -136,7 +191,10 @@ def _read(result: TaskResult, output: Path) -> list[_Uncompiled]:
 
 
 def _adopt(tree: Path, manifest: Manifest, *, output: Path) -> Manifest:
-    """Move a tree's bytecode into its prefix: what was asked for, and nothing else."""
+    """Move a tree's bytecode into its prefix: what was asked for, and nothing else.
+
+    Uses strings where `Path` would take longer than the system call: there are thousands.
+    """
     bytecode = []
     directories: set[str] = set()
     sources = {file.path for file in manifest.files if file.path.endswith(".py")}
@@ -144,7 +202,8 @@ def _adopt(tree: Path, manifest: Manifest, *, output: Path) -> Manifest:
     occupied = {file.path for file in manifest.files} | {
         path for path in manifest.directories if path.endswith(".pyc")
     }
-    for path in sorted(_regular_files(output)):
+    prefix = f"{tree}/{PREFIX}"
+    for path in sorted(_regular_files(str(output))):
         cache, name = posixpath.split(path)
         folder, last = posixpath.split(cache)
         stem, _, tag = name.removesuffix(".pyc").rpartition(".")
@@ -152,14 +211,17 @@ def _adopt(tree: Path, manifest: Manifest, *, output: Path) -> Manifest:
             continue  # nothing that the program would write
         if cache in occupied or path in occupied:
             continue  # the wheel has something else there: its module is compiled at each import
-        data = (output / path).read_bytes()
         if cache not in directories:
             (tree / PREFIX / cache).mkdir(exist_ok=True)
             (tree / PREFIX / cache).chmod(0o755)
             directories.add(cache)
-        (output / path).rename(tree / PREFIX / path)
-        digest = hashlib.sha256(data).hexdigest()
-        bytecode.append(ManifestFile(path, digest, len(data), False))  # noqa: FBT003 - a row
+        with open(f"{output}/{path}", "rb", buffering=0) as stream:  # noqa: PTH123 - see above
+            digest = hashlib.sha256(stream.read())
+            size = stream.tell()
+            # A compiler that was taken over could leave a program that runs as its owner.
+            os.fchmod(stream.fileno(), 0o644)
+        os.rename(f"{output}/{path}", f"{prefix}/{path}")  # noqa: PTH104 - see above
+        bytecode.append(ManifestFile(path, digest.hexdigest(), size, False))  # noqa: FBT003 - a row
     return replace(
         manifest,
         bytecode=tuple(bytecode),
@@ -167,7 +229,7 @@ def _adopt(tree: Path, manifest: Manifest, *, output: Path) -> Manifest:
     )
 
 
-def _regular_files(folder: Path, below: str = "") -> Iterator[str]:
+def _regular_files(folder: str, below: str = "") -> Iterator[str]:
     """Paths of all regular files in a folder; a link, which could lead anywhere, is no folder."""
     try:
         entries = list(os.scandir(folder))
@@ -175,6 +237,6 @@ def _regular_files(folder: Path, below: str = "") -> Iterator[str]:
         return  # the wheel has no modules
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield from _regular_files(folder / entry.name, f"{below}{entry.name}/")
+            yield from _regular_files(entry.path, f"{below}{entry.name}/")
         elif entry.is_file(follow_symlinks=False):
             yield below + entry.name

@@ -12,12 +12,17 @@ from venvctl.errors import IntegrityError, RolloutFailedError, RolloutStuckError
 from venvctl.snapshots import Use
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from venvctl.environments import Environment, Generation
+    from venvctl.generations import Assembly
     from venvctl.progress import Progress
     from venvctl.registration import Registration
     from venvctl.rollout import StepResult
     from venvctl.root import Root
     from venvctl.snapshots import Snapshot
+    from venvctl.trees import Tree
 
 
 def now() -> str:
@@ -31,22 +36,51 @@ def make_generation(
     """Make a snapshot's generation from the store alone; nothing is switched.
 
     Raises:
-        IntegrityError: a file left the store, or is not what its name says.
-        FileConflictError, DiskFullError, RootError: as `generations.assemble`.
+        UnavailableError: a file left the store.
+        VenvctlError: as `unpacking.ensure` and `link`.
     """
-    from venvctl import generations, trees  # noqa: PLC0415 - a rollback does without
+    from venvctl import generations, unpacking  # noqa: PLC0415 - a rollback does without
 
     environment.prepare()
-    wheels = [(file.sha256, root.store.get(file, name=file.name)) for file in snapshot.files]
-    made = trees.ensure(
+    made = unpacking.ensure(
         root.store,
-        wheels,
+        wheels(snapshot, root),
         snapshot.target,
         bytecode=snapshot.bytecode == "ahead",
         engine=root.engine,
         image=snapshot.image,
         progress=progress,
     )
+    with generations.Assembly(
+        into=environment.generations_directory, root=root.path, progress=progress
+    ) as assembly:
+        return link(snapshot, made, environment, root, assembly, progress)
+
+
+def wheels(snapshot: Snapshot, root: Root) -> list[tuple[str, Path]]:
+    """SHA-256 and path of each of a snapshot's wheels.
+
+    Raises:
+        UnavailableError: one left the store.
+    """
+    return [(file.sha256, root.store.get(file, name=file.name)) for file in snapshot.files]
+
+
+def link(
+    snapshot: Snapshot,
+    made: Sequence[Tree],
+    environment: Environment,
+    root: Root,
+    assembly: Assembly,
+    progress: Progress,
+) -> Generation:
+    """Make a snapshot's generation from the trees of its wheels, in the same order.
+
+    Raises:
+        FileConflictError, DiskFullError, RootError: as `Assembly.finish`.
+    """
+    from venvctl.generations import Blueprint  # noqa: PLC0415 - a rollback does without
+
     progress.stage("linking", total=len(made), unit="wheels")
     state = environment.state()
     number = environment.next_number()
@@ -54,9 +88,9 @@ def make_generation(
         # What an environment was that is lost, its snapshots still know.
         number = max(number, root.snapshots.last_number(environment.name) + 1)
     environment.save_state(dataclasses.replace(state, last_number=number))
-    generations.assemble(
+    assembly.finish(
         made,
-        generations.Blueprint(
+        Blueprint(
             number=number,
             key=snapshot.key,
             mount=snapshot.mount,
@@ -67,9 +101,6 @@ def make_generation(
             conflicts=snapshot.conflicts,
             created=now(),
         ),
-        into=environment.generations_directory,
-        root=root.path,
-        progress=progress,
     )
     return environment.numbered(number)
 

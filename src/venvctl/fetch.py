@@ -19,7 +19,7 @@ from venvctl.mirrors import locate
 from venvctl.transport import FinalFault, PassingFault, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from urllib3.response import BaseHTTPResponse
 
@@ -74,6 +74,7 @@ def fetch(
     *,
     settings: FetchSettings,
     progress: Progress,
+    arrived: Callable[[SelectedFile, Path], None] | None = None,
 ) -> None:
     """Have every file in the store; asks nobody for one that is there by its hash.
 
@@ -82,6 +83,7 @@ def fetch(
         store: where they go, each as soon as it is whole.
         settings: how to fetch.
         progress: told of bytes.
+        arrived: told of each file that was fetched and of its place in the store, from any thread.
 
     Raises:
         UnavailableError: names every file that can't be had; the others are in the store.
@@ -96,7 +98,7 @@ def fetch(
     sizes = [file.size or 0 for file in missing]
     progress.stage("fetching", total=sum(sizes) if all(sizes) else 0, unit="bytes")
     with disk.temporary_directory(store.root) as temporary:
-        work = _Work(store, temporary, settings, progress, needed=sum(sizes))
+        work = _Work(store, temporary, settings, progress, needed=sum(sizes), arrived=arrived)
         # The biggest first, so that nothing is left waiting for it at the end.
         order = sorted(missing, key=lambda file: (-(file.size or 0), file.file))
         reasons = work.run(order)
@@ -150,12 +152,14 @@ class _Work:
         progress: Progress,
         *,
         needed: int,
+        arrived: Callable[[SelectedFile, Path], None] | None,
     ) -> None:
         self._store = store
         self._temporary = temporary
         self._settings = settings
         self._progress = progress
         self._needed = needed
+        self._arrived = arrived
         self._end = time.monotonic() + settings.deadline
         self._stop = threading.Event()
         self._transport: Transport | None = None
@@ -201,7 +205,7 @@ class _Work:
                 reasons.append(f"{redact(url)} {fault}")
                 partial.restart()
                 continue
-            self._store.add(partial.path, file=file.file, sha256=file.sha256, verified=True)
+            self._keep(file, partial.path, verified=True)
             return ""
         return "; ".join(reasons) or "the lock names no URL, and no index is configured"
 
@@ -209,9 +213,14 @@ class _Work:
         path = Path(file.path)
         if not path.is_file():
             return f"{path} does not exist"
-        self._store.add(path, file=file.file, sha256=file.sha256)
+        self._keep(file, path)
         self._progress.advance(file.size or 0)
         return ""
+
+    def _keep(self, file: SelectedFile, path: Path, *, verified: bool = False) -> None:
+        stored = self._store.add(path, file=file.file, sha256=file.sha256, verified=verified)
+        if self._arrived is not None:
+            self._arrived(file, stored)
 
     def _urls(self, file: SelectedFile, transport: Transport, reasons: list[str]) -> Iterator[str]:
         """The lock's URLs, then those of the mirrors; a mirror is asked only when it is needed."""

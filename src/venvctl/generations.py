@@ -1,7 +1,7 @@
 """Makes one generation: trees hard-linked into a directory, with scripts, the pin and a seal.
 
-What goes where is decided first, by `arrange`, without touching the disk; `assemble` then does it
-in a temporary directory, flushes it with one `syncfs`, and gives it its name. A directory with a
+What goes where is decided first, by `arrange`, without touching the disk. An `Assembly` then does
+it in a temporary directory, flushes it with one `syncfs`, and gives it its name. A directory with a
 generation's name is therefore always whole.
 """
 
@@ -10,9 +10,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import venvctl
 from venvctl import activators, disk
@@ -22,8 +24,10 @@ from venvctl.errors import FileConflictError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+    from types import TracebackType
 
     from venvctl.arrangement import Arrangement
+    from venvctl.manifest import ManifestFile
     from venvctl.origin import Origin
     from venvctl.progress import Progress
     from venvctl.target import Target
@@ -74,88 +78,172 @@ def place(mount: str, name: str) -> str:
     return f"{mount}/.venvctl/generations/{name}"
 
 
-def assemble(
-    trees: Sequence[Tree], blueprint: Blueprint, *, into: Path, root: Path, progress: Progress
-) -> Path:
-    """Make a generation and seal it.
+class Assembly:
+    """One generation's directory in the making; leaving the context removes what has no name.
 
     Args:
-        trees: one for each package, in name order; `blueprint.files` in the same order.
-        blueprint: what else it is made of.
         into: the directory of generations.
         root: the root directory, on the same file system.
         progress: told of conflicts and of copies.
-
-    Returns:
-        Its directory, complete and on disk.
-
-    Raises:
-        FileConflictError: wheels disagree about a path, and `blueprint.conflicts` is "error".
-        DiskFullError, RootError: it could not be written; nothing is left of it.
     """
-    arrangement = arrange(trees)
-    for conflict in arrangement.conflicts:
-        if blueprint.conflicts == "error":
-            raise FileConflictError(
-                f"{conflict.winner} and {conflict.loser} both own {conflict.path}, "
-                "with different content.",
-                hint="Remove one of them from the lock, or set the volume's label "
-                "`venvctl.conflicts: last` to let the last one in name order win.",
-            )
-        progress.warn(
-            f"{conflict.winner} and {conflict.loser} both own {conflict.path}, with different "
-            f"content: the file of {conflict.winner} is used."
-        )
-    disk.make_directory(into)
-    with disk.temporary_directory(root) as directory, disk.translate(into):
-        _make_directories(directory, (*arrangement.directories, *own_directories(blueprint.target)))
-        _link(trees, arrangement, directory, progress)
-        generated = _generate(trees, blueprint, arrangement, directory)
-        if directory.stat().st_dev != into.stat().st_dev:
-            progress.warn(
-                f"Every file was copied, because {into} is on another file system than {root}: "
-                "the store and the environments should lie on one."
-            )
-        seal = _seal(trees, blueprint, arrangement, generated)
-        _write(directory / SEAL, seal, executable=False)
-        disk.sync_filesystem(directory)
-        final = into / blueprint.name
-        disk.publish(directory, final)
-    return final
 
+    def __init__(self, *, into: Path, root: Path, progress: Progress) -> None:
+        self._into = into
+        self._root = root
+        self._progress = progress
+        self._open = ExitStack()
+        self._placed: dict[str, tuple[Path, ManifestFile]] = {}
+        self._directories: set[str] = set()
+        self._copied = 0
 
-def _link(
-    trees: Sequence[Tree], arrangement: Arrangement, directory: Path, progress: Progress
-) -> None:
-    """Hard-link every file; copy where the file system does not link any more."""
-    handles = [os.open(tree.path / "prefix", os.O_RDONLY | os.O_DIRECTORY) for tree in trees]
-    destination = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    copied = 0
-    try:
-        for path, (index, file) in arrangement.links.items():
-            try:
-                os.link(
-                    file.path,
-                    path,
-                    src_dir_fd=handles[index],
-                    dst_dir_fd=destination,
-                    follow_symlinks=False,
+    def __enter__(self) -> Self:
+        """Nothing yet."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Remove what has no name."""
+        self._open.__exit__(kind, error, traceback)
+
+    def begin(self, trees: Sequence[Tree]) -> None:
+        """Link some of the trees already, while the others are made.
+
+        Args:
+            trees: in name order.
+
+        Raises:
+            FileConflictError, DiskFullError, RootError: as `finish`.
+        """
+        with disk.translate(self._into):
+            self._place(trees, arrange(trees))
+
+    def finish(self, trees: Sequence[Tree], blueprint: Blueprint) -> Path:
+        """Complete the generation and seal it.
+
+        Args:
+            trees: one for each package, in name order; `blueprint.files` in the same order. Those
+                that were begun with are among them.
+            blueprint: what else it is made of.
+
+        Returns:
+            Its directory, complete and on disk.
+
+        Raises:
+            FileConflictError: wheels disagree about a path, and `blueprint.conflicts` is "error".
+            DiskFullError, RootError: it could not be written; nothing is left of it.
+        """
+        progress = self._progress
+        arrangement = arrange(trees)
+        for conflict in arrangement.conflicts:
+            if blueprint.conflicts == "error":
+                raise FileConflictError(
+                    f"{conflict.winner} and {conflict.loser} both own {conflict.path}, "
+                    "with different content.",
+                    hint="Remove one of them from the lock, or set the volume's label "
+                    "`venvctl.conflicts: last` to let the last one in name order win.",
                 )
-            except OSError as error:
-                # EXDEV: another file system or mount; EMLINK: the inode has all its links;
-                # EPERM: a file system without hard links, or the files of another owner
-                if error.errno not in {errno.EXDEV, errno.EMLINK, errno.EPERM}:
-                    raise
-                _copy(trees[index].path / "prefix" / file.path, directory / path, file.executable)
-                copied += 1
-    finally:
-        for handle in (*handles, destination):
-            os.close(handle)
-    if copied:
-        progress.warn(
-            f"{copied:,} files were copied because they could not be hard-linked: "
-            "the store and the environments should lie on one file system, and belong to one user."
-        )
+            progress.warn(
+                f"{conflict.winner} and {conflict.loser} both own {conflict.path}, with different "
+                f"content: the file of {conflict.winner} is used."
+            )
+        with disk.translate(self._into):
+            directory = self._directory
+            self._place(trees, arrangement)
+            self._make(own_directories(blueprint.target))
+            generated = _generate(trees, blueprint, arrangement, directory)
+            if directory.stat().st_dev != self._into.stat().st_dev:
+                progress.warn(
+                    f"Every file was copied, because {self._into} is on another file system than "
+                    f"{self._root}: the store and the environments should lie on one."
+                )
+            if self._copied:
+                progress.warn(
+                    f"{self._copied:,} files were copied because they could not be hard-linked: the"
+                    " store and the environments should lie on one file system, and belong to one"
+                    " user."
+                )
+            seal = _seal(trees, blueprint, arrangement, generated)
+            _write(directory / SEAL, seal, executable=False)
+            disk.sync_filesystem(directory)
+            final = self._into / blueprint.name
+            disk.publish(directory, final)
+        return final
+
+    @cached_property
+    def _directory(self) -> Path:
+        """Where it is made, under no name yet."""
+        disk.make_directory(self._into)
+        return self._open.enter_context(disk.temporary_directory(self._root))
+
+    def _make(self, names: Iterable[str]) -> None:
+        """Create directories so that a container's unprivileged user gets in.
+
+        Uses strings where `Path` would take longer than the system call: there are thousands.
+        """
+        top = str(self._directory)
+        for name in names:
+            if name not in self._directories:
+                path = f"{top}/{name}"
+                os.mkdir(path)  # noqa: PTH102 - see above
+                os.chmod(path, 0o755)  # noqa: PTH101, S103 - see above; whatever our umask is
+                self._directories.add(name)
+
+    def _place(self, trees: Sequence[Tree], arrangement: Arrangement) -> None:
+        """Make what is there what the arrangement says."""
+        self._make(arrangement.directories)
+        wanted = {
+            path: (trees[index].path, file) for path, (index, file) in arrangement.links.items()
+        }
+        for path, placed in self._placed.items():
+            if wanted.get(path) != placed:  # a tree that came later has it, or another content
+                (self._directory / path).unlink()
+        missing = {
+            path: source for path, source in wanted.items() if self._placed.get(path) != source
+        }
+        self._link({tree.path for tree in trees}, missing)
+        self._placed = wanted
+
+    def _link(
+        self, trees: Iterable[Path], sources: Mapping[str, tuple[Path, ManifestFile]]
+    ) -> None:
+        """Hard-link every file; copy where the file system does not link any more."""
+        with ExitStack() as opened:
+
+            def handle(path: Path) -> int:
+                number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+                opened.callback(os.close, number)
+                return number
+
+            handles = {tree: handle(tree / "prefix") for tree in trees}
+            destination = handle(self._directory)
+            for path, (tree, file) in sources.items():
+                try:
+                    os.link(
+                        file.path,
+                        path,
+                        src_dir_fd=handles[tree],
+                        dst_dir_fd=destination,
+                        follow_symlinks=False,
+                    )
+                except OSError as error:
+                    # EXDEV: another file system or mount; EMLINK: the inode has all its links;
+                    # EPERM: a file system without hard links, or the files of another owner
+                    if error.errno not in {errno.EXDEV, errno.EMLINK, errno.EPERM}:
+                        raise
+                    _copy(tree / "prefix" / file.path, self._directory / path, file.executable)
+                    self._copied += 1
+
+
+def assemble(
+    trees: Sequence[Tree], blueprint: Blueprint, *, into: Path, root: Path, progress: Progress
+) -> Path:
+    """Make a generation of trees that are all there; arguments and errors as `Assembly`."""
+    with Assembly(into=into, root=root, progress=progress) as assembly:
+        return assembly.finish(trees, blueprint)
 
 
 def _copy(source: Path, target: Path, executable: bool) -> None:  # noqa: FBT001 - private
@@ -247,14 +335,6 @@ def own_directories(target: Target) -> tuple[str, ...]:
     """The directories that every generation has, whatever its wheels bring; parents first."""
     library = f"lib/{target.library}"
     return ("bin", "lib", library, f"{library}/site-packages")
-
-
-def _make_directories(directory: Path, names: Iterable[str]) -> None:
-    """Create them so that a container's unprivileged user gets in, whatever our umask is."""
-    for name in dict.fromkeys(names):
-        path = directory / name
-        path.mkdir(exist_ok=True)
-        path.chmod(0o755)
 
 
 def _seal(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from venvctl import disk, fetch, generations, interpreters, trees
+from venvctl import disk, fetch, generations, interpreters, trees, unpacking
 from venvctl.contents import SURPLUS, contents, link_target
 from venvctl.errors import IntegrityError, UnavailableError
 from venvctl.extraction import PREFIX
@@ -167,7 +167,7 @@ def _mend_trees(
                 continue
             trees.remove(root.store, name)
             wheels.append((digest, path))
-        trees.ensure(
+        unpacking.ensure(
             root.store,
             wheels,
             item.seal.target,

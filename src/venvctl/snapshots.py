@@ -151,10 +151,7 @@ class SnapshotStore:
                 hint="`venvctl history ENV --json` lists the keys of an environment.",
             ) from None
         except _FAULTS as error:
-            raise IntegrityError(
-                f"Snapshot {key} in {directory} can't be read: {error}.",
-                hint="Sync the environment again to have it written anew: `venvctl sync --force`.",
-            ) from error
+            raise _unreadable(key, directory, error) from error
 
     def save(self, snapshot: Snapshot) -> None:
         """Write a snapshot; all of its wheels are in the store."""
@@ -164,11 +161,20 @@ class SnapshotStore:
         disk.write_file(directory / FACTS, _facts(snapshot))
 
     def mark_current(self, key: str, use: Use) -> None:
-        """Note that an environment's current generation is this snapshot's, from now on."""
-        snapshot = self.load(key)
-        environments = {**snapshot.environments, use.registration.name: use}
-        facts = _facts(dataclasses.replace(snapshot, environments=environments))
-        disk.write_file(self.path(key) / FACTS, facts)
+        """Note that an environment's current generation is this snapshot's, from now on.
+
+        Reads no package lists.
+
+        Raises:
+            IntegrityError: what is known of the snapshot can't be read.
+        """
+        directory = self.path(key)
+        try:
+            facts = json.loads((directory / FACTS).read_bytes())
+            facts["environments"][use.registration.name] = _use(use)
+        except _FAULTS as error:
+            raise _unreadable(key, directory, error) from error
+        disk.write_file(directory / FACTS, json.dumps(facts, indent=1).encode())
 
     def adopt(self, key: str, image: str) -> None:
         """Note which image of this host an imported snapshot is for, where none is known yet."""
@@ -190,8 +196,12 @@ class SnapshotStore:
 
     def _uses(self, environment: str) -> Iterator[tuple[str, str, int]]:
         """Since when, key and number of each generation that became its current one."""
+        name = json.dumps(environment).encode()
         for key in self.keys():
-            facts = json.loads((self.path(key) / FACTS).read_bytes())
+            data = (self.path(key) / FACTS).read_bytes()
+            if name not in data:
+                continue  # most are others', and parsing them all would take a second (measured)
+            facts = json.loads(data)
             use = facts["environments"].get(environment)
             if use and use["number"]:
                 yield str(use["since"]), key, int(use["number"])
@@ -254,6 +264,21 @@ def render_lock(entries: Iterable[tuple[Origin, str, int]]) -> bytes:
     return tomli_w.dumps(dict(lock.to_dict())).encode()
 
 
+def _unreadable(key: str, directory: Path, error: Exception) -> IntegrityError:
+    return IntegrityError(
+        f"Snapshot {key} in {directory} can't be read: {error}.",
+        hint="Sync the environment again to have it written anew: `venvctl sync --force`.",
+    )
+
+
+def _use(use: Use) -> dict[str, object]:
+    return {
+        "since": use.since,
+        "number": use.number,
+        "registration": use.registration.to_dict(),
+    }
+
+
 def _facts(snapshot: Snapshot) -> bytes:
     return json.dumps(
         {
@@ -269,14 +294,7 @@ def _facts(snapshot: Snapshot) -> bytes:
                 origin.name: {"source": origin.source, "url": origin.url}
                 for origin in snapshot.files
             },
-            "environments": {
-                name: {
-                    "since": use.since,
-                    "number": use.number,
-                    "registration": use.registration.to_dict(),
-                }
-                for name, use in snapshot.environments.items()
-            },
+            "environments": {name: _use(use) for name, use in snapshot.environments.items()},
         },
         indent=1,
     ).encode()

@@ -30,9 +30,7 @@ if TYPE_CHECKING:
     from venvctl.registration import Registration
     from venvctl.rollout import StepResult
     from venvctl.root import Root
-    from venvctl.selection import SelectedFile, Selection
-    from venvctl.snapshots import Snapshot
-    from venvctl.target import Target
+    from venvctl.selection import SelectedFile
 
 __all__ = ["SyncOptions", "SyncResult", "outstanding", "sync", "unchanged"]
 
@@ -159,6 +157,8 @@ def _glance(
 
 def _walk(work: Work, look: Look) -> SyncResult:
     """The road itself."""
+    from venvctl.preparation import Preparation  # noqa: PLC0415 - not where nothing is to do
+
     watch = work.watch
     with watch("lock"):
         lock = survey.read_lock(work)
@@ -168,19 +168,21 @@ def _walk(work: Work, look: Look) -> SyncResult:
         selection = survey.select(work, lock, target)
     wanted = survey.key(work, selection, target)
     decision = survey.decide(work, look, wanted)
-    fetched = built = 0
     generation = _present(work, look, decision.action, wanted)
-    if generation is None:
-        with watch("snapshot"):
-            snapshot, fetched, built = _snapshot(work, look, lock, target, selection, wanted)
-        with watch("generation"):
-            generation = changeover.make_generation(snapshot, work.environment, work.root, watch)
-        _warn_of_conflicts(work, snapshot)
-    if generation != look.current:
-        with watch("smoke"):
-            _try(work, look, generation)
+    changes: tuple[str, ...] = ()
+    fetched = built = 0
+    if generation is None or generation != look.current:
+        with Preparation(work, look, target) as preparation:
+            if generation is None:
+                with watch("snapshot"):
+                    snapshot = preparation.snapshot(lock, selection, wanted)
+                with watch("generation"):
+                    generation = preparation.generation(snapshot)
+            with watch("smoke"):
+                preparation.attempt(generation)
+            changes = plan.differences(preparation.before, preparation.after(generation))
+            fetched, built = preparation.fetched, preparation.built
 
-    changes = _changes(work, look.current, generation)
     if generation != look.current or not look.has_volume or look.state.pending:
         interpreters.check_holders(
             work.registration, work.root, target, recreated=work.options.recreated
@@ -221,78 +223,6 @@ def _present(work: Work, look: Look, action: Action, wanted: str) -> Generation 
     if action in {Action.HOLD, Action.KEEP}:
         return look.current
     return work.environment.with_key(wanted) if action is Action.REUSE else None
-
-
-def _snapshot(
-    work: Work, look: Look, lock: Lock, target: Target, selection: Selection, key: str
-) -> tuple[Snapshot, int, int]:
-    """Have every file in the store, and write down what was chosen."""
-    from venvctl.acquisition import acquire  # noqa: PLC0415 - a sync with nothing to do does without
-    from venvctl.snapshots import Snapshot  # noqa: PLC0415 - a sync with nothing to do does without
-
-    registration = work.registration
-    image = next(iter(look.images.values()))
-    acquired = acquire(
-        selection,
-        lock,
-        registration,
-        work.root,
-        target=target,
-        image=image,
-        offline=work.options.offline,
-        progress=work.watch,
-    )
-    snapshot = Snapshot(
-        key=key,
-        mount=registration.mount,
-        image=image,
-        target=target,
-        bytecode=registration.specification.bytecode,
-        conflicts=registration.specification.conflicts,
-        created=changeover.now(),
-        lock_digests=dict(lock.digests),
-        files=acquired.files,
-        environments={},
-    )
-    if key not in work.root.snapshots:
-        work.root.snapshots.save(snapshot)
-    else:
-        work.root.snapshots.adopt(key, image)
-    return snapshot, acquired.fetched, acquired.built
-
-
-def _warn_of_conflicts(work: Work, snapshot: Snapshot) -> None:
-    from venvctl import dependencies, trees  # noqa: PLC0415 - only who makes a generation
-
-    bytecode = snapshot.bytecode == "ahead"
-    loaded = [
-        trees.load(work.root.store, file.sha256, snapshot.target, bytecode=bytecode)
-        for file in snapshot.files
-    ]
-    manifests = [tree.manifest for tree in loaded if tree is not None]
-    for sentence in dependencies.conflicts(manifests, snapshot.target):
-        work.watch.warn(sentence)
-
-
-def _try(work: Work, look: Look, generation: Generation) -> None:
-    from venvctl import smoke  # noqa: PLC0415 - a sync with nothing to do does without
-
-    snapshots = work.root.snapshots
-    smoke.check(
-        generation,
-        snapshots.load(generation.key),
-        survey.files(work, look.current),
-        work.environment,
-        work.root,
-        smoke=work.registration.specification.smoke,
-        progress=work.watch,
-    )
-
-
-def _changes(work: Work, before: Generation | None, after: Generation) -> tuple[str, ...]:
-    if before == after:
-        return ()
-    return plan.differences(survey.files(work, before), survey.files(work, after))
 
 
 def _remember(work: Work, look: Look, lock: Lock, *, hold: bool) -> None:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from interpreters import target
-from venvctl import disk, trees
-from venvctl.bytecode import compile_trees
+from venvctl import disk, trees, unpacking
+from venvctl.bytecode import Compiler
 from venvctl.engine.model import Mount, Task
 from venvctl.errors import DiskFullError, VenvctlError
 from venvctl.extraction import extract
 from venvctl.progress import Silent
 from venvctl.store import Store
 from wheelhouse import BuiltWheel, make_wheel
+from world import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,7 @@ def ensure(
         (wheel.sha256, store.add(wheel.path, file=wheel.file, sha256=wheel.sha256))
         for wheel in wheels
     ]
-    return trees.ensure(
+    return unpacking.ensure(
         store,
         files,
         interpreter,
@@ -183,8 +184,7 @@ def test_a_source_that_kills_the_compiler_costs_no_other(
         "a.py": "a = 1\n",
         "b.py": f"b = {'-' * 2500}1\n",  # too deep for the small stack below
         "c.py": "c = 1\n",
-        # Makes the pieces large enough for the other three together.
-        "z.py": f"# {'x' * 1000}\n" * 5000,
+        "z.py": "z = 1\n",
     }
     site = tmp_path / "trees" / "one" / "prefix" / SITE
     site.mkdir(parents=True)
@@ -201,6 +201,7 @@ def test_a_source_that_kills_the_compiler_costs_no_other(
                 *("/bin/sh", "-c", 'ulimit -s 256; exec "$@"', "sh"),
                 *(TARGET.interpreter, "-I", "-S", "-c", program, "/trees", "/output"),
             ),
+            lines=["one"],
             mounts=(
                 Mount(source=str(tmp_path / "trees"), target="/trees"),
                 Mount(source=str(output), target="/output", read_only=False),
@@ -242,9 +243,9 @@ def test_the_container_runs_as_the_owner_of_the_trees(
     output.mkdir(mode=0o700)
     for path in (folder, output):
         os.chown(path, NOBODY, NOBODY)
-    made = compile_trees(
-        folder, {"a": manifest}, output=output, target=TARGET, engine=engine, image=image_311
-    )
+    with Compiler(folder, output=output, target=TARGET, engine=engine, image=image_311) as compiler:
+        compiler.add("a")
+        made = compiler.finish({"a": manifest})
     (compiled,) = made["a"].bytecode
     status = (folder / "a" / "prefix" / compiled.path).stat()
     assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (NOBODY, NOBODY, 0o644)
@@ -259,15 +260,12 @@ def test_a_full_disk_has_its_own_error(
     sources = {f"m{number}.py": b"x = 1\n" * 5000 for number in range(9)}
     wheel = make_wheel(tmp_path, "alpha", files=sources)
     manifest = extract(wheel.path, folder / "a", library="python3.11")
-    with pytest.raises(DiskFullError) as caught:
-        compile_trees(
-            folder,
-            {"a": manifest},
-            output=small_disk,
-            target=TARGET,
-            engine=engine,
-            image=image_311,
-        )
+    with Compiler(
+        folder, output=small_disk, target=TARGET, engine=engine, image=image_311
+    ) as compiler:
+        compiler.add("a")
+        with pytest.raises(DiskFullError) as caught:
+            compiler.finish({"a": manifest})
     assert caught.value.message == (
         f"No space left to write {small_disk}: {disk.free_bytes(small_disk):,} bytes are free."
     )
@@ -312,11 +310,69 @@ def test_only_what_was_asked_for_is_taken(
     (site / "alpha" / "__pycache__").mkdir(parents=True)
     (site / "alpha" / "__pycache__" / "extra.cpython-311.pyc").write_bytes(b"")
     (site / "alpha" / "extra.py").write_bytes(b"")
-    made = compile_trees(
-        folder, {"a": manifest}, output=output, target=TARGET, engine=engine, image=image_311
-    )
+    with Compiler(folder, output=output, target=TARGET, engine=engine, image=image_311) as compiler:
+        compiler.add("a")
+        made = compiler.finish({"a": manifest})
     cache = f"{SITE}/alpha/__pycache__"
     assert [file.path for file in made["a"].bytecode] == [f"{cache}/__init__.cpython-311.pyc"]
     assert names(folder / "a" / "prefix" / cache) == ["__init__.cpython-311.pyc"]
     assert names(folder / "a" / "prefix" / SITE / "alpha") == ["__init__.py", "__pycache__"]
     assert precious.read_bytes() == b"somebody else's"
+
+
+def test_it_compiles_what_is_ready_while_the_rest_is_not(
+    engine: DockerEngine, image_311: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "trees"
+    folder.mkdir()
+    output = tmp_path / "output"
+    output.mkdir()
+    manifests = {}
+    with Compiler(folder, output=output, target=TARGET, engine=engine, image=image_311) as compiler:
+        for name in ("alpha", "beta"):
+            wheel = make_wheel(tmp_path, name)
+            manifests[name] = extract(wheel.path, folder / name, library="python3.11")
+            compiler.add(name)
+            compiled = output / name / SITE / "__pycache__" / f"{name}.cpython-311.pyc"
+            wait_for(compiled.exists, f"the bytecode of {name}")
+        made = compiler.finish(manifests)
+    assert [len(made[name].bytecode) for name in ("alpha", "beta")] == [1, 1]
+
+
+def test_a_compiler_that_nobody_waits_for_is_gone(
+    engine: DockerEngine, image_311: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "trees"
+    folder.mkdir()
+    output = tmp_path / "output"
+    output.mkdir()
+    source = "".join(f"y{number} = {number * 7919}\n" for number in range(50_000)).encode()
+    wheel = make_wheel(tmp_path, "alpha", files={f"a{n}.py": source for n in range(40)})
+    extract(wheel.path, folder / "a", library="python3.11")
+    with Compiler(folder, output=output, target=TARGET, engine=engine, image=image_311) as compiler:
+        compiler.add("a")
+        wait_for(lambda: any(output.rglob("__pycache__")), "the beginning of the work")
+    assert engine.remove_helpers() == 0
+
+
+def test_bytecode_is_never_a_program(engine: DockerEngine, image_311: str, tmp_path: Path) -> None:
+    """A source that takes over the compiler could leave a file that runs as its owner."""
+    folder = tmp_path / "trees"
+    folder.mkdir()
+    manifest = extract(
+        make_wheel(tmp_path, "alpha", files={"alpha/__init__.py": b""}).path,
+        folder / "a",
+        library="python3.11",
+    )
+    output = tmp_path / "output"
+    cache = output / "a" / SITE / "alpha" / "__pycache__"
+    cache.mkdir(parents=True)
+    program = cache / "__init__.cpython-312.pyc"
+    program.write_bytes(b"#!/bin/sh\n")
+    program.chmod(0o4755)
+    with Compiler(folder, output=output, target=TARGET, engine=engine, image=image_311) as compiler:
+        compiler.add("a")
+        made = compiler.finish({"a": manifest})
+    assert len(made["a"].bytecode) == 2
+    for file in made["a"].bytecode:
+        assert (folder / "a" / "prefix" / file.path).stat().st_mode & 0o7777 == 0o644

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 import http.server
@@ -14,6 +15,7 @@ import tarfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -315,6 +317,76 @@ class TestRun:
         result = engine.run(task)
         assert time.monotonic() - begun < 10
         assert (result.timed_out, result.exit_code, result.stdout) == (True, 137, "begun\n")
+
+    def test_its_input_comes_line_by_line_while_it_runs(
+        self, engine: DockerEngine, image_311: str, tmp_path: Path
+    ) -> None:
+        out = Mount(source=str(tmp_path), target="/out", read_only=False)
+
+        def lines() -> Iterator[str]:
+            for name in ("one", "two"):
+                yield name
+                # Only when a line was taken is the next one asked for.
+                wait_until((tmp_path / name).exists)
+
+        task = Task(
+            purpose="test",
+            image=image_311,
+            command=["sh", "-c", 'while read name; do touch "/out/$name"; done; echo ended'],
+            mounts=[out],
+            lines=lines(),
+        )
+        assert engine.run(task).stdout == "ended\n"
+
+    def test_its_time_begins_when_its_input_has_ended(
+        self, engine: DockerEngine, image_311: str
+    ) -> None:
+        task = Task(
+            purpose="test",
+            image=image_311,
+            command=["sh", "-c", "cat; sleep 60"],
+            lines=["heard"],
+            timeout=1.0,
+        )
+        result = engine.run(task)
+        assert (result.timed_out, result.stdout) == (True, "heard\n")
+
+    def test_one_that_ends_before_its_input_says_how(
+        self, engine: DockerEngine, image_311: str
+    ) -> None:
+        lines = ("x" * 1000 for _ in range(10_000))
+        task = Task(purpose="test", image=image_311, command=["sh", "-c", "exit 3"], lines=lines)
+        assert engine.run(task).exit_code == 3
+        missing = dataclasses.replace(task, command=["no-such-program"], lines=["x"])
+        assert engine.run(missing).exit_code == 127
+
+    def test_an_input_that_fails_ends_it(
+        self, engine: DockerEngine, docker: Docker, image_311: str, root_identity: str
+    ) -> None:
+        def lines() -> Iterator[str]:
+            yield "one"
+            raise KeyboardInterrupt
+
+        task = Task(purpose="test", image=image_311, command=["cat"], lines=lines())
+        with pytest.raises(KeyboardInterrupt):
+            engine.run(task)
+        assert docker("ps", "-aq", "--filter", f"label=venvctl.root={root_identity}") == ""
+
+    def test_another_thread_can_end_it_by_its_name(
+        self, engine: DockerEngine, image_311: str, unique: Unique
+    ) -> None:
+        name = unique("helper")
+        engine.remove_helper(name)  # there is none yet
+        task = dataclasses.replace(shell(image_311, "sleep 60"), name=name)
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(engine.run, task)
+            wait_until(lambda: bool((found := engine.container(name)) and found.running))
+            begun = time.monotonic()
+            engine.remove_helper(name)
+            with suppress(EngineError):
+                assert future.result().exit_code == 137
+            assert time.monotonic() - begun < 30
+        assert engine.container(name) is None
 
     def test_output_is_cut(self, engine: DockerEngine, image_311: str) -> None:
         task = shell(image_311, "head -c 17825792 /dev/zero | tr '\\0' x; echo end >&2")
@@ -690,6 +762,76 @@ class TestExecute:
         result = engine.execute(running, ["sh", "-c", "echo begun; sleep 60"], timeout=0.5)
         assert time.monotonic() - begun < 5
         assert (result.timed_out, result.exit_code, result.stdout) == (True, -1, "begun\n")
+
+    def test_its_input_comes_line_by_line_while_it_runs(
+        self, engine: DockerEngine, image_311: str, tmp_path: Path
+    ) -> None:
+        out = Mount(source=str(tmp_path), target="/out", read_only=False)
+
+        def lines() -> Iterator[str]:
+            for name in ("one", "two"):
+                yield name
+                # Only when a line was taken is the next one asked for.
+                wait_until((tmp_path / name).exists)
+
+        task = Task(
+            purpose="test",
+            image=image_311,
+            command=["sh", "-c", 'while read name; do touch "/out/$name"; done; echo ended'],
+            mounts=[out],
+            lines=lines(),
+        )
+        assert engine.run(task).stdout == "ended\n"
+
+    def test_its_time_begins_when_its_input_has_ended(
+        self, engine: DockerEngine, image_311: str
+    ) -> None:
+        task = Task(
+            purpose="test",
+            image=image_311,
+            command=["sh", "-c", "cat; sleep 60"],
+            lines=["heard"],
+            timeout=1.0,
+        )
+        result = engine.run(task)
+        assert (result.timed_out, result.stdout) == (True, "heard\n")
+
+    def test_one_that_ends_before_its_input_says_how(
+        self, engine: DockerEngine, image_311: str
+    ) -> None:
+        lines = ("x" * 1000 for _ in range(10_000))
+        task = Task(purpose="test", image=image_311, command=["sh", "-c", "exit 3"], lines=lines)
+        assert engine.run(task).exit_code == 3
+        missing = dataclasses.replace(task, command=["no-such-program"], lines=["x"])
+        assert engine.run(missing).exit_code == 127
+
+    def test_an_input_that_fails_ends_it(
+        self, engine: DockerEngine, docker: Docker, image_311: str, root_identity: str
+    ) -> None:
+        def lines() -> Iterator[str]:
+            yield "one"
+            raise KeyboardInterrupt
+
+        task = Task(purpose="test", image=image_311, command=["cat"], lines=lines())
+        with pytest.raises(KeyboardInterrupt):
+            engine.run(task)
+        assert docker("ps", "-aq", "--filter", f"label=venvctl.root={root_identity}") == ""
+
+    def test_another_thread_can_end_it_by_its_name(
+        self, engine: DockerEngine, image_311: str, unique: Unique
+    ) -> None:
+        name = unique("helper")
+        engine.remove_helper(name)  # there is none yet
+        task = dataclasses.replace(shell(image_311, "sleep 60"), name=name)
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(engine.run, task)
+            wait_until(lambda: bool((found := engine.container(name)) and found.running))
+            begun = time.monotonic()
+            engine.remove_helper(name)
+            with suppress(EngineError):
+                assert future.result().exit_code == 137
+            assert time.monotonic() - begun < 30
+        assert engine.container(name) is None
 
     def test_output_is_cut(self, engine: DockerEngine, running: str) -> None:
         script = "head -c 17825792 /dev/zero | tr '\\0' x; echo end >&2"

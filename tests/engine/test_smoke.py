@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING
 
 import pytest
 
 from venvctl.errors import SmokeError
+from venvctl.plan import Action
 from wheelhouse import BuiltWheel, make_wheel
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ def _package(world: World, name: str, version: str, code: str) -> BuiltWheel:
 
 
 def test_what_cannot_be_imported_is_a_warning_that_names_the_package(world: World) -> None:
+    world.write_lock(_package(world, "first", "1.0", ""))
+    world.sync()
     world.write_lock(
         _package(world, "sound", "1.0", "print('noise')"),
         _package(world, "broken", "1.0", "raise ValueError('not\\nlike this')"),
@@ -41,7 +45,21 @@ def test_what_cannot_be_imported_is_a_warning_that_names_the_package(world: Worl
         f"needy needs the system library libnowhere.so.7, which the image {identifier} lacks",
         "leaving can't be imported by itself: SystemExit: 4",
     }
-    assert result.generation == 1
+    assert result.generation == 2
+
+
+def test_of_a_first_generation_only_compiled_packages_are_imported(world: World) -> None:
+    """They are what an image can lack libraries for; nobody's place is taken by the others."""
+    code = "import ctypes; ctypes.CDLL('libnowhere.so.7')"
+    tag = f"cp311-cp311-linux_{platform.machine()}"
+    needy = make_wheel(world.folder, "needy", "1.0", files={"needy/__init__.py": code}, tag=tag)
+    world.index.add(needy.path)
+    world.write_lock(needy, _package(world, "broken", "1.0", "raise ValueError"))
+
+    result = world.sync()
+
+    (warning,) = result.warnings
+    assert warning.startswith("needy needs the system library libnowhere.so.7, which the image ")
 
 
 def test_only_what_is_new_is_imported(world: World) -> None:
@@ -51,6 +69,21 @@ def test_only_what_is_new_is_imported(world: World) -> None:
     world.write_lock(broken, _package(world, "sound", "1.0", ""))
 
     assert world.sync().warnings == ()
+
+
+def test_a_generation_that_was_current_before_is_not_tried_again(world: World) -> None:
+    world.write_lock(_package(world, "sound", "1.0", ""))
+    world.sync()
+    broken = _package(world, "broken", "1.0", "raise ValueError")
+    world.write_lock(broken)
+    assert world.sync().warnings
+    world.write_lock(_package(world, "sound", "1.0", ""))
+    world.sync()
+    world.write_lock(broken)
+
+    again = world.sync()
+
+    assert (again.action, again.generation, again.warnings) == (Action.REUSE, 2, ())
 
 
 def test_a_module_that_must_pass_and_does_not_prevents_the_switch(world: World) -> None:

@@ -10,8 +10,9 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING, Any
 
-from venvctl import changeover, collection, disk, rollout, store, trees
+from venvctl import changeover, collection, disk, rollout, store
 from venvctl.environments import Environment
+from venvctl.unpacking import Unpacking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from venvctl.environments import Generation, State
     from venvctl.progress import Progress
     from venvctl.root import Root
+    from venvctl.trees import Tree
 
 
 def _replace(where: object, name: str, by: Callable[..., object]) -> None:
@@ -87,16 +89,15 @@ def _half_a_switch() -> None:
 def _switch_to_nothing() -> None:
     """`current` names a generation that is only being made."""
 
-    def make_generation(*arguments: object, **named: object) -> Generation:
-        environment = arguments[1]
+    def link(*arguments: object, **named: object) -> Generation:
+        environment = arguments[2]
         assert isinstance(environment, Environment)
-        environment.prepare()
         name = f"generations/{environment.next_number()}-{'0' * 32}"
         disk.replace_symlink(environment._private / "current", name)
         return original(*arguments, **named)  # type: ignore[arg-type]
 
-    original = changeover.make_generation
-    _replace(changeover, "make_generation", make_generation)
+    original = changeover.link
+    _replace(changeover, "link", link)
 
 
 def _nothing_pending() -> None:
@@ -160,9 +161,9 @@ def _snapshot_first() -> None:
 
 def _tree_in_place() -> None:
     """What a tree lost is linked all the same."""
-    original = trees.ensure
+    original = Unpacking.finish
 
-    def ensure(*arguments: object, **named: object) -> list[trees.Tree]:
+    def finish(*arguments: object, **named: object) -> list[Tree]:
         made = original(*arguments, **named)  # type: ignore[arg-type]
         for tree in made:
             names = (file.path for file in tree.manifest.files)
@@ -172,7 +173,7 @@ def _tree_in_place() -> None:
             file.write_bytes(b"")
         return made
 
-    _replace(trees, "ensure", ensure)
+    _replace(Unpacking, "finish", finish)
 
 
 SABOTAGE: Mapping[str, Callable[[], None]] = {

@@ -85,6 +85,10 @@ class DockerEngine:
         """
         return tasks.run(self._connection, task, root_identity=self._root_identity)
 
+    def remove_helper(self, name: str) -> None:
+        """Kill and remove the container of a task of that name, whoever waits for its end."""
+        tasks.remove(self._connection, name)
+
     def remove_helpers(self) -> int:
         """Remove every helper container of this root, running or not; says how many."""
         labels = [f"{LABEL_ROOT}={self._root_identity}", LABEL_HELPER]

@@ -57,16 +57,22 @@ class Task:
 
     Attributes:
         purpose: value of the helper label, e.g. ``probe``.
+        name: the container's; empty where nobody has to name it. See `Engine.remove_helper`.
         image: image ID.
         command: full argument vector (the image's entrypoint is not used).
         user: ``uid:gid``; empty means the image's own user.
         network: whether the container gets the bridge network.
-        memory: limit in bytes. pids: limit of processes. timeout: seconds until it is killed.
+        memory: limit in bytes. pids: limit of processes.
+        lines: for its standard input, each taken as soon as the one before is handed over; the
+            container starts before the first is asked for. None: it has no input. What asking for
+            one raises ends the container.
+        timeout: seconds until it is killed, from its start, or from the end of its input.
     """
 
     purpose: str
     image: str
     command: Sequence[str]
+    name: str = ""
     mounts: Sequence[Mount] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str = ""
@@ -74,6 +80,7 @@ class Task:
     network: bool = False
     memory: int = 4 << 30
     pids: int = 512
+    lines: Iterable[str] | None = None
     timeout: float = 600.0
 
 
@@ -196,6 +203,13 @@ class Engine(Protocol):
 
     def run(self, task: Task) -> TaskResult:
         """Run a helper container to its end and remove it, whatever happens."""
+        ...
+
+    def remove_helper(self, name: str) -> None:
+        """Kill and remove the container of a task of that name, whoever waits for its end.
+
+        One that is not there, or not there yet, is nothing.
+        """
         ...
 
     def remove_helpers(self) -> int:

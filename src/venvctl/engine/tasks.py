@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ from venvctl.engine.model import LABEL_HELPER, LABEL_ROOT, Task, TaskResult
 from venvctl.errors import EngineUnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from venvctl.engine.connection import Connection
 
@@ -95,8 +97,14 @@ def _read(stream: Any) -> str:
 
 
 def _run_to_end(connection: Connection, identifier: str, task: Task) -> _End:
-    deadline = time.monotonic() + task.timeout
-    with connection.asking(f"start the container for {task.purpose}") as client:
+    with (
+        connection.asking(f"start the container for {task.purpose}") as client,
+        ExitStack() as open_,
+    ):
+        # Attached before it starts: what a program reads first must not be missed.
+        entrance = (
+            None if task.lines is None else open_.enter_context(_entrance(client, identifier))
+        )
         try:
             client.start(identifier)
         except APIError as error:
@@ -104,6 +112,9 @@ def _run_to_end(connection: Connection, identifier: str, task: Task) -> _End:
             if code not in _NOT_STARTED:
                 raise
             return _End(exit_code=code, message=f"{error.explanation}\n")
+        if entrance is not None:
+            _hand_over(task.lines or (), entrance)
+    deadline = time.monotonic() + task.timeout
     try:
         with connection.asking(f"wait for the {task.purpose} container") as client:
             remaining = max(deadline - time.monotonic(), 0.001)
@@ -120,6 +131,31 @@ def _run_to_end(connection: Connection, identifier: str, task: Task) -> _End:
                 raise
         code = client.wait(identifier, timeout=client.timeout)["StatusCode"]
     return _End(exit_code=code, timed_out=True)
+
+
+@contextmanager
+def _entrance(client: Any, identifier: str) -> Iterator[socket.socket]:
+    """A container's standard input."""
+    stream = client.attach_socket(identifier, params={"stdin": 1, "stream": 1})
+    entrance = stream._sock  # noqa: SLF001 - the SDK has no other way to end an input
+    try:
+        yield entrance
+    finally:
+        stream._response.close()  # noqa: SLF001 - nor to close what lies below
+        entrance.close()
+
+
+def _hand_over(lines: Iterable[str], entrance: socket.socket) -> None:
+    """Write lines as they come, and end the input after the last.
+
+    A program that ended already misses them; how it ended tells why.
+    """
+    try:
+        for line in lines:
+            entrance.sendall(f"{line}\n".encode())
+        entrance.shutdown(socket.SHUT_WR)
+    except (BrokenPipeError, ConnectionResetError):
+        return
 
 
 def _parameters(client: Any, task: Task, root_identity: str) -> dict[str, Any]:
@@ -151,10 +187,12 @@ def _parameters(client: Any, task: Task, root_identity: str) -> dict[str, Any]:
     )
     return {
         "image": task.image,
+        "name": task.name or None,
         "entrypoint": [task.command[0]],
         "command": list(task.command[1:]),
         "environment": {"HOME": "/tmp", **task.environment},  # noqa: S108 - in the container
         "user": task.user or None,
+        "stdin_open": task.lines is not None,
         "working_dir": task.working_directory,
         "labels": {LABEL_ROOT: root_identity, LABEL_HELPER: task.purpose},
         "healthcheck": {"Test": ["NONE"]},
