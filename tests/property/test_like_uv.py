@@ -25,7 +25,7 @@ from venvctl.selection import select
 from wheelhouse import BuiltWheel, make_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from venvctl.target import Target
@@ -84,7 +84,7 @@ def index() -> Iterator[LocalIndex]:
 
 
 @settings(
-    max_examples=25,
+    max_examples=int(os.environ.get("VENVCTL_EXAMPLES", "25")),
     deadline=None,
     database=None,
     derandomize=True,
@@ -115,10 +115,18 @@ def test_the_selection_is_what_uv_installs(
     assert selected(lock, index, PLATFORMS[platform]) == installed(lock, index, *platform)
 
 
-def publish(folder: Path, index: LocalIndex, name: str, build: str, tag: str) -> BuiltWheel:
+def publish(
+    folder: Path,
+    index: LocalIndex,
+    name: str,
+    build: str,
+    tag: str,
+    requires: Sequence[str] = (),
+) -> BuiltWheel:
     """A wheel that says which file it came from."""
     file = f"{build}-{tag}" if build else tag
-    wheel = make_wheel(folder, name, tag=tag, build=build, files={f"{name}.origin": file})
+    files = {f"{name}.origin": file}
+    wheel = make_wheel(folder, name, tag=tag, build=build, files=files, requires=requires)
     index.add(wheel.path)
     return wheel
 
