@@ -76,12 +76,9 @@ def of_requirements(lock: str, target: dict[str, Any], session: PipSession) -> d
         target_python=wanted,
     )
     parsed = list(parse_requirements(lock, session=session, finder=finder))
-    requirements = [
-        install_req_from_parsed_requirement(each)
-        for each in parsed
-        if not each.constraint and not each.is_editable
-    ]
-    applying = [each for each in requirements if each.match_markers()]
+    every = [install_req_from_parsed_requirement(each) for each in parsed if not each.is_editable]
+    constraints = [each for each in every if each.constraint and each.match_markers()]
+    applying = [each for each in every if not each.constraint and each.match_markers()]
     with ThreadPoolExecutor(16) as pool:  # the pages are kept; only the first target waits for them
         list(
             pool.map(finder.find_all_candidates, {each.name for each in applying if not each.link})
@@ -93,9 +90,12 @@ def of_requirements(lock: str, target: dict[str, Any], session: PipSession) -> d
             file = commit if each.link.is_vcs else each.link.filename
             found[canonicalize_name(each.name or each.link.egg_fragment or file)] = f"@ {file}"
             continue
-        best = finder.find_best_candidate(
-            each.name, each.req.specifier, each.hashes(trust_internet=False)
-        ).best_candidate
+        specifier, hashes = each.req.specifier, each.hashes(trust_internet=False)
+        for constraint in constraints:
+            if canonicalize_name(constraint.name) == canonicalize_name(each.name):
+                specifier &= constraint.req.specifier
+                hashes &= constraint.hashes(trust_internet=False)
+        best = finder.find_best_candidate(each.name, specifier, hashes).best_candidate
         found[canonicalize_name(each.name)] = best.link.filename if best else "no file"
     return found
 

@@ -147,6 +147,14 @@ def test_index_options_of_all_files_count_for_every_pin(
     assert "s3cret" not in repr(lock)
 
 
+def test_options_that_choose_among_versions_mean_nothing_to_pins(tmp_path: Path) -> None:
+    options = "--pre\n--prefer-binary\n--all-releases :all:\n--only-final six,idna\n"
+    path = tmp_path / "requirements.txt"
+    path.write_text(f"{options}--require-hashes\n--no-require-hashes\nsix==1\n")
+    lock = lockfiles.read(path, options=LockOptions(project=tmp_path))
+    assert [(pin.name, pin.hashes) for pin in lock.pins] == [("six", ())]
+
+
 def test_no_index_leaves_the_links_alone(tmp_path: Path) -> None:
     lock = read(tmp_path, "-i https://i.test/\n--no-index\n-f https://l.test/\nsix==1.16.0\n")
     assert lock.pins[0].index == Index(disabled=True, find_links=("https://l.test/",))

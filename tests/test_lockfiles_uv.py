@@ -168,6 +168,42 @@ def test_another_package_that_is_a_directory_is_refused(tmp_path: Path) -> None:
     )
 
 
+CONFLICTS = """\
+[project]
+name = "shop"
+version = "1"
+requires-python = ">=3.11"
+[project.optional-dependencies]
+cpu = ["alpha==1.0"]
+gpu = ["alpha==2.0"]
+[tool.uv]
+conflicts = [[{ extra = "cpu" }, { extra = "gpu" }]]
+"""
+
+
+@pytest.mark.parametrize("revision", ["revision = 3\n", "revision = 5\n"])
+def test_extras_that_conflict_are_chosen_between(tmp_path: Path, revision: str) -> None:
+    with LocalIndex() as index:
+        for version in ("1.0", "2.0"):
+            index.add(make_wheel(tmp_path, "alpha", version).path)
+        lock(tmp_path / "shop", index, CONFLICTS)
+    path = tmp_path / "shop/uv.lock"
+    head, _, rest = path.read_text().partition("revision = ")
+    path.write_text(head + revision + rest.partition("\n")[2])
+    assert names(read(tmp_path / "shop")) == []
+    assert names(read(tmp_path / "shop", extras=("cpu",))) == ["alpha 1.0"]
+    assert names(read(tmp_path / "shop", extras=("gpu",))) == ["alpha 2.0"]
+    with pytest.raises(LockError) as caught:
+        read(tmp_path / "shop", extras=("cpu", "gpu"))
+    assert caught.value.message == (
+        "uv.lock: Extras `cpu` and `gpu` are incompatible with the declared conflicts:"
+        " {`shop[cpu]`, `shop[gpu]`}."
+    )
+    assert caught.value.hint == (
+        "Name only one of them in the labels `venvctl.extras` and `venvctl.groups`."
+    )
+
+
 def change(old: str, new: str) -> tuple[str, str]:
     return old, new
 

@@ -58,7 +58,8 @@ class Settings:
             _control(value, self.no_binary, self.only_binary)
         for value in options.only_binary or ():
             _control(value, self.only_binary, self.no_binary)
-        self.require_hashes |= bool(options.require_hashes)
+        if options.require_hashes or options.no_require_hashes:
+            self.require_hashes = not options.no_require_hashes
         self.insecure_hosts += options.trusted_hosts or ()
 
     def as_index(self) -> Index:
@@ -111,11 +112,15 @@ class Grammar(OptionParser):
             (("--global-option",), "build_options"),
             (("-C", "--config-settings", "--config-setting"), "build_options"),
             (("--use-feature",), "features"),
+            (("--all-releases",), "release_control"),
+            (("--only-final",), "release_control"),
         ):
             self.add_option(*names, dest=destination, action="append")
         self.add_option("-i", "--index-url", "--pypi-url", dest="index_url")
-        # `--pre` and `--prefer-binary` tell how to choose; of pins there is nothing to choose.
-        for name in ("--no-index", "--require-hashes", "--pre", "--prefer-binary"):
+        # `--pre`, `--prefer-binary`, `--all-releases` and `--only-final` tell how to choose among
+        # versions; of pins there is nothing to choose.
+        flags = ("--no-index", "--require-hashes", "--no-require-hashes", "--pre")
+        for name in (*flags, "--prefer-binary"):
             self.add_option(name, action="store_true")
 
     def parse(self, text: str, place: str) -> Values:

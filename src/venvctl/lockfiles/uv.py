@@ -74,6 +74,11 @@ def _refused(answer: uv_command.Answer, name: str) -> LockError:
         if plain and not re.match(rf"{_UNREADABLE}|TOML parse|\d* *\||error:|warning:", plain):
             reason = plain
             break
+    if " are incompatible with the " in reason:
+        return LockError(
+            f"{name}: {reason.rstrip('.')}.",
+            hint="Name only one of them in the labels `venvctl.extras` and `venvctl.groups`.",
+        )
     return LockError(
         f"{name}{f':{line[1]}' if line else ''}: uv can't read it: {reason.rstrip('.:')}.",
         hint="Make the lock again with `uv lock`; a lock of a newer uv needs a newer venvctl.",
