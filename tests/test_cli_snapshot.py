@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,20 +63,63 @@ def test_a_key_must_name_one(key: str, reason: str, capsys: pytest.CaptureFixtur
     )
 
 
-def test_a_snapshot_in_use_is_not_forgotten(
-    standing: Standing, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.usefixtures("standing")
+def test_a_snapshot_in_use_is_not_forgotten(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["snapshot", "rm", "a"]) == 2
 
     assert capsys.readouterr().err == (
         f"Error: Snapshot {'a' * 32} is in use by {NAME} (generation 1).\n"
         "Hint: `venvctl gc` forgets what nothing needs any more.\n"
     )
+
+
+def test_a_generation_without_a_registration_needs_its_snapshot_too(
+    standing: Standing, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (standing.environment.directory / "environment.json").unlink()
+
+    assert run(["snapshot", "rm", "a"]) == 2
+
+    assert capsys.readouterr().err.startswith(
+        f"Error: Snapshot {'a' * 32} is in use by {NAME} (generation 1).\n"
+    )
+
+
+def test_what_can_not_be_restored_any_more_is_said(
+    standing: Standing, capsys: pytest.CaptureFixture[str]
+) -> None:
     standing.environment.remove_generation(standing.environment.numbered(1))
+    use = standing.root.snapshots.load("a" * 32).environments[NAME]
+    loss = (
+        f"  {NAME} was this at {use.since.partition('.')[0]}Z, "
+        "and can't be restored to it any more\n"
+        "  1 wheel that nothing else needs: alpha-1.0-py3-none-any.whl\n"
+    )
+
+    assert run(["snapshot", "rm", "a", "--dry-run"]) == 0
+
+    assert capsys.readouterr().out == f"{'a' * 32}: would be forgotten\n{loss}"
+    assert standing.root.snapshots.keys() == ["a" * 32, "b" * 32]
 
     assert run(["snapshot", "rm", "a"]) == 0
 
+    assert capsys.readouterr().out == f"{'a' * 32}: forgotten\n{loss}"
     assert standing.root.snapshots.keys() == ["b" * 32]
+
+
+def test_the_last_snapshot_of_an_environment_is_told_as_such(
+    standing: Standing, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 2):
+        shutil.rmtree(standing.environment.numbered(number).path)
+    assert run(["snapshot", "rm", "a"]) == 0
+    capsys.readouterr()
+
+    assert run(["snapshot", "rm", "b", "--json"]) == 0
+
+    data = json.loads(capsys.readouterr().out)["data"]
+    assert data["last_of"] == [NAME]
+    assert data["wheels"] == ["alpha-1.1-py3-none-any.whl", "beta-2.0-py3-none-any.whl"]
 
 
 def test_no_snapshot_at_all(

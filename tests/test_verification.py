@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from estate import SITE, Estate
 from index import LocalIndex
+from venvctl import generations
 from venvctl.errors import BusyError, UsageError
 from venvctl.verification import Problem, VerifyResult, verify
 
@@ -498,13 +502,63 @@ def test_what_another_version_generated_is_not_made_up(estate: Estate) -> None:
     generation = small(estate)
     pin = generation.path / SITE / "_venvctl_pin.py"
     seal = generation.path / "seal.json"
-    seal.write_text(seal.read_text().replace(digest(pin), "0" * 64))
+    text = seal.read_text().replace(digest(pin), "0" * 64)
+    seal.write_text(text.replace(generations.CREATED_BY, "venvctl 0.0.9"))
 
     result = mend(estate)
 
     assert [problem.path for problem in result.problems] == [pin]
     (warning,) = estate.progress.warnings
     assert warning == (
-        f"{pin} can't be written again: venvctl 0.1.0 wrote another one. "
+        f"{pin} can't be written again: venvctl 0.0.9 wrote another one. "
         "`venvctl restore shop` makes a new generation."
     )
+
+
+def test_a_seal_that_was_changed_with_its_file_is_told_by_the_wheels(estate: Estate) -> None:
+    generation = small(estate)
+    script = generation.path / "bin" / "alpha-tool"
+    script.write_text("#!/bin/sh\n")
+    seal = generation.path / "seal.json"
+    before = json.loads(seal.read_bytes())["generated"]["bin/alpha-tool"]
+    seal.write_text(seal.read_text().replace(before, digest(script)))
+
+    (problem,) = look(estate).problems
+
+    assert (problem.path, problem.reason, problem.expected, problem.found) == (
+        seal,
+        "does not say of bin/alpha-tool what its wheels say",
+        before,
+        digest(script),
+    )
+
+
+def test_a_seal_that_lacks_a_package_of_its_snapshot_is_told(estate: Estate) -> None:
+    generation = small(estate)
+    seal = generation.path / "seal.json"
+    document = json.loads(seal.read_bytes())
+    document["packages"] = [each for each in document["packages"] if each["name"] != "beta"]
+    seal.write_text(json.dumps(document))
+
+    assert (seal, "does not say of beta what its snapshot says") in [
+        (problem.path, problem.reason) for problem in look(estate).problems
+    ]
+
+
+def test_a_volume_directory_that_was_replaced_is_told(estate: Estate) -> None:
+    small(estate)
+    environment = estate.environment("shop")
+    environment.save_state(
+        dataclasses.replace(environment.state(), volume_inode=environment.volume.stat().st_ino)
+    )
+    assert look(estate).ok
+    environment.volume.rename(environment.volume.with_name("moved"))
+    shutil.copytree(environment.volume.with_name("moved"), environment.volume, symlinks=True)
+
+    assert [(problem.path, problem.place, problem.reason) for problem in look(estate).problems] == [
+        (
+            environment.volume,
+            "shop",
+            "is another directory than the engine was given: running containers don't see it",
+        )
+    ]

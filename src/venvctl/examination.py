@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from venvctl import checksums, trees, wheels
+from venvctl import checksums, generations, trees, wheels
 from venvctl.checksums import MISSING, Check, Checker, Finding
 from venvctl.contents import MISLEADING, SURPLUS, compare, contents, link_target
-from venvctl.errors import HostileWheelError, IntegrityError
+from venvctl.errors import HostileWheelError, IntegrityError, VenvctlError
 from venvctl.extraction import PREFIX, SCRIPTS, is_replaced
 from venvctl.generations import SEAL
 from venvctl.origin import Origin
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from venvctl.environments import Environment, Generation
     from venvctl.progress import Progress
     from venvctl.root import Root
+    from venvctl.snapshots import Snapshot
     from venvctl.trees import Tree
 
 _SHA256_DIGITS = 64
@@ -86,6 +88,18 @@ def examine(environments: Sequence[Environment], root: Root, progress: Progress)
         bytes=examiner.checker.size,
         faults=tuple(examiner.faults),
     )
+
+
+def _contradiction(seal: Seal, snapshot: Snapshot) -> str:
+    """What a seal and its snapshot say differently: a package, or a fact; empty if nothing."""
+    sealed = {each.origin.name: (each.origin.sha256, each.origin.source) for each in seal.packages}
+    listed = {each.name: (each.sha256, each.source) for each in snapshot.files}
+    names = sorted(name for name, _ in sealed.items() ^ listed.items())
+    if names:
+        return names[0]
+    if seal.mount != snapshot.mount:
+        return "the mount"
+    return "" if seal.target == snapshot.target else "the interpreter"
 
 
 @dataclass(slots=True)
@@ -191,6 +205,7 @@ class _Examiner:
             total=sum(tree.manifest.size for tree in made if tree),
             unit="bytes",
         )
+        self._seal(environment, generation, seal, made)
         self._tops[generation.path] = wanted.tops
         for finding in self.checker.check(wanted.checks(generation.path)):
             # Of a directory that is missing, its files need no mention.
@@ -199,9 +214,48 @@ class _Examiner:
         for finding in compare(generation.path, wanted):
             self._own(environment, generation, finding)
 
+    def _seal(
+        self,
+        environment: Environment,
+        generation: Generation,
+        seal: Seal,
+        made: Sequence[Tree | None],
+    ) -> None:
+        """Compare the seal itself with what it was written from: the snapshot, and the trees."""
+        path = str(generation.path / SEAL)
+        if seal.key in self.root.snapshots:
+            try:
+                snapshot = self.root.snapshots.load(seal.key)
+            except VenvctlError:
+                snapshot = None  # said where snapshots are looked at
+            if snapshot is not None and (stray := _contradiction(seal, snapshot)):
+                reason = f"does not say of {stray} what its snapshot says"
+                self._own(environment, generation, Finding(path, reason))
+        # Another version may have written them otherwise.
+        if seal.created_by != generations.CREATED_BY or None in made:
+            return
+        written = generations.generated(
+            [tree for tree in made if tree is not None],
+            mount=seal.mount,
+            place=generations.place(seal.mount, generation.name),
+            target=seal.target,
+        )
+        for name, (data, _) in written.items():
+            digest = hashlib.sha256(data).hexdigest()
+            if (found := seal.generated.get(name, "")) != digest:
+                reason = f"does not say of {name} what its wheels say"
+                self._own(environment, generation, Finding(path, reason, digest, found))
+
     def _volume(self, environment: Environment) -> None:
         """Look at what a container's processes go through first."""
         link = environment.generations_directory.parent / "current"
+        known = environment.state().volume_inode
+        if known and environment.volume.is_dir() and environment.volume.stat().st_ino != known:
+            finding = Finding(
+                str(environment.volume),
+                "is another directory than the engine was given: running containers don't see it",
+            )
+            self._own(environment, None, finding)
         try:
             current = environment.current()
         except IntegrityError:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 # Part of every key: raised when a generation is laid out differently, so that all are made anew.
 LAYOUT_VERSION = 1
 SEAL = "seal.json"
+CREATED_BY = f"venvctl {venvctl.__version__}"
 CONFIGURATION = "pyvenv.cfg"
 
 
@@ -349,7 +350,7 @@ def _seal(
         "number": blueprint.number,
         "key": blueprint.key,
         "created": blueprint.created,
-        "created-by": f"venvctl {venvctl.__version__}",
+        "created-by": CREATED_BY,
         "mount": blueprint.mount,
         "image": blueprint.image,
         "target": target.to_dict(),

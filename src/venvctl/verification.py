@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from venvctl.errors import IntegrityError
+from venvctl import volumes
+from venvctl.errors import IntegrityError, VolumeConflictError
 from venvctl.examination import examine
 from venvctl.repair import mend
 from venvctl.seal import Seal
@@ -117,6 +118,28 @@ def verify(
         problems=problems,
         repaired=tuple(problem for problem in before if (problem.path, problem.reason) not in left),
     )
+
+
+def seen(result: VerifyResult, root: Root) -> VerifyResult:
+    """Ask the engine whether containers are shown what was checked; adds what is wrong.
+
+    A volume of the right options leads to the environment's directory, read-only for whoever
+    mounts it. One that is not there is not wrong: nobody mounts it.
+
+    Raises:
+        EngineUnreachableError, EngineError: it can't be told.
+    """
+    problems = []
+    for name in result.environments:
+        environment = root.environment(name)
+        if not environment.state().volume_inode:
+            continue
+        try:
+            volumes.check(environment, root.engine.volume(name))
+        except VolumeConflictError as error:
+            reason = f"is not what containers are shown: {error.message.rstrip('.')}"
+            problems.append(Problem(path=environment.volume, place=name, reason=reason))
+    return replace(result, problems=(*result.problems, *problems))
 
 
 def _environments(names: Sequence[str], root: Root) -> list[Environment]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -9,14 +10,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from index import LocalIndex
+from venvctl.engine import tasks
 from venvctl.errors import RootError, VenvctlError
+from venvctl.progress import Silent
 from venvctl.root import Root
+from venvctl.verification import seen, verify
 from wheelhouse import make_wheel
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from engine_fixtures import Unique
+    from engine_fixtures import Docker, Unique
+    from venvctl.engine.connection import Connection
     from world import World
 
 pytestmark = pytest.mark.engine
@@ -113,3 +118,53 @@ def test_a_container_can_change_nothing_not_even_as_root(world: World, unique: U
     ):
         with pytest.raises(AssertionError, match="Read-only file system"):
             world.docker("exec", web, "sh", "-c", command)
+
+
+def test_every_helper_of_a_sync_is_shut_in(
+    world: World, docker: Docker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_INDEX_PASSWORD", _SECRET)
+    helpers = {}
+    remove = tasks.remove
+
+    def look_and_remove(connection: Connection, identifier: str) -> bool:
+        found = json.loads(docker("inspect", identifier))[0]
+        helpers[found["Config"]["Labels"]["venvctl.helper"]] = found
+        return remove(connection, identifier)
+
+    monkeypatch.setattr(tasks, "remove", look_and_remove)
+    world.write_lock(world.wheel("alpha", "1.0"))
+    world.sync()
+
+    assert helpers.keys() == {"probe", "compile", "smoke"}
+    for purpose, found in helpers.items():
+        host = found["HostConfig"]
+        assert (host["NetworkMode"], host["CapDrop"], host["CapAdd"]) == ("none", ["ALL"], None)
+        assert (host["Privileged"], host["ReadonlyRootfs"]) == (False, True)
+        assert host["SecurityOpt"] == ["no-new-privileges"]
+        assert 0 < host["Memory"] == host["MemorySwap"]
+        assert host["PidsLimit"] > 0
+        writable = [mount["Destination"] for mount in found["Mounts"] if mount["RW"]]
+        assert writable == (["/bytecode"] if purpose == "compile" else [])
+        assert _SECRET not in json.dumps(found)
+
+
+def test_verify_tells_a_volume_that_leads_elsewhere(world: World, docker: Docker) -> None:
+    world.write_lock(world.wheel("alpha", "1.0"))
+    world.sync()
+    name = world.environment.name
+    result = verify([name], world.root, repair=False, progress=Silent())
+    assert seen(result, world.root).ok
+    docker("volume", "rm", name)
+    docker("volume", "create", "--label", f"venvctl.root={world.root.path}", name)
+
+    (problem,) = seen(result, world.root).problems
+
+    assert (problem.path, problem.place, problem.reason) == (
+        world.environment.volume,
+        name,
+        (
+            f"is not what containers are shown: Volume {name} exists and was not made by venvctl "
+            "(driver local, options none)"
+        ),
+    )

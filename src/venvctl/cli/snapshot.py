@@ -1,5 +1,7 @@
 """`venvctl snapshot`: what environments can be restored from."""
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,6 +12,8 @@ from venvctl.cli import export, import_, options
 from venvctl.cli.answer import Answer, Line, Table
 from venvctl.cli.sentences import count
 from venvctl.errors import UsageError
+from venvctl.root import Root
+from venvctl.seal import Seal
 from venvctl.workplace import Workplace
 
 app = typer.Typer(
@@ -33,9 +37,19 @@ class ListAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveAnswer:
-    """A snapshot that is forgotten."""
+    """A snapshot that is forgotten, or with `dry_run` would be.
+
+    Attributes:
+        environments: those that it was the state of → when it last became so.
+        last_of: those that have no other snapshot: nothing of them can be restored any more.
+        wheels: files that no other snapshot and no generation needs; the next `gc` removes them.
+    """
 
     key: str
+    dry_run: bool
+    environments: dict[str, str]
+    last_of: tuple[str, ...]
+    wheels: tuple[str, ...]
 
 
 @app.command("list", epilog="Example: `venvctl snapshot list --json` for a program.")
@@ -78,18 +92,26 @@ def show_command(key: Key, *, json: options.Json = False) -> Answer:
 
 
 @app.command("rm", epilog="Example: `venvctl snapshot rm 3f9a`; `venvctl gc` then frees its files.")
-def remove_command(key: Key, *, json: options.Json = False) -> Answer:
-    """Forget a snapshot; the wheels that nothing else needs go with the next `venvctl gc`.
+def remove_command(
+    key: Key,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what could not be restored any more.")
+    ] = False,
+    json: options.Json = False,
+) -> Answer:
+    """Forget a snapshot, and say what can't be restored without it.
 
-    Refused while a generation of it is there.
+    Refused while a generation of it is there. The wheels that nothing else needs go with the next
+    `venvctl gc`.
     """
     root = options.own_root()
-    with root.working():
+    with nullcontext() if dry_run else root.working():
         full = find_key(key, root)
         used = sorted(
-            f"{name} (generation {generation.number})"
-            for name in root.registry.names()
-            for generation in root.environment(name).generations()
+            f"{environment.name} (generation {generation.number})"
+            for environment in root.environments()
+            for generation in environment.generations()
             if generation.key == full
         )
         if used:
@@ -97,8 +119,39 @@ def remove_command(key: Key, *, json: options.Json = False) -> Answer:
                 f"Snapshot {full} is in use by {', '.join(used)}.",
                 hint="`venvctl gc` forgets what nothing needs any more.",
             )
-        root.snapshots.remove(full)
-    return Answer(data=RemoveAnswer(key=full), lines=(Line(f"{full}: forgotten"),))
+        answer = _loss(full, root, dry_run=dry_run)
+        if not dry_run:
+            root.snapshots.remove(full)
+    return Answer(data=answer, lines=tuple(_loss_lines(answer)))
+
+
+def _loss(key: str, root: Root, *, dry_run: bool) -> RemoveAnswer:
+    """What can't be restored without a snapshot."""
+    snapshot = root.snapshots.load(key)
+    others = [root.snapshots.load(other) for other in root.snapshots.keys() if other != key]  # noqa: SIM118 - a store, no mapping
+    needed = {origin.sha256 for other in others for origin in other.files}
+    for environment in root.environments():
+        for generation in environment.generations():
+            needed |= {each.origin.sha256 for each in Seal.load(generation.path).packages}
+    elsewhere = {name for other in others for name in other.environments}
+    return RemoveAnswer(
+        key=key,
+        dry_run=dry_run,
+        environments={name: use.since for name, use in sorted(snapshot.environments.items())},
+        last_of=tuple(sorted(snapshot.environments.keys() - elsewhere)),
+        wheels=tuple(origin.file for origin in snapshot.files if origin.sha256 not in needed),
+    )
+
+
+def _loss_lines(answer: RemoveAnswer) -> Iterator[Line]:
+    yield Line(f"{answer.key}: {'would be forgotten' if answer.dry_run else 'forgotten'}")
+    for name, since in answer.environments.items():
+        time = since.partition(".")[0].removesuffix("Z") + "Z"
+        what = "anything: it has no other snapshot" if name in answer.last_of else "it"
+        yield Line(f"{name} was this at {time}, and can't be restored to {what} any more", indent=1)
+    if answer.wheels:
+        files = f"{count(len(answer.wheels), 'wheel')} that nothing else needs"
+        yield Line(f"{files}: {', '.join(answer.wheels)}", indent=1)
 
 
 app.command("export", epilog=export.EPILOG)(export.export_command)

@@ -9,9 +9,9 @@ from venvctl.cli.answer import Answer, Line, Tone
 from venvctl.cli.display import display
 from venvctl.cli.naming import resolve_all
 from venvctl.cli.sentences import count
-from venvctl.errors import IntegrityError
+from venvctl.errors import EngineError, EngineUnreachableError, IntegrityError
 from venvctl.project import ComposeOptions
-from venvctl.verification import Problem, VerifyResult, verify
+from venvctl.verification import Problem, VerifyResult, seen, verify
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -28,6 +28,9 @@ def verify_command(
 ) -> Answer:
     """Check every file of environments, and of the store below them, against its hash.
 
+    Files that are too many, links and modes count too; each seal is compared with its snapshot and
+    its wheels, and the engine's volume with the directory. Nobody else is asked.
+
     Without a name: all environments of this root. Ends with exit code 6 while anything is damaged.
     """
     root = options.own_root()
@@ -36,6 +39,10 @@ def verify_command(
     )
     with display(as_json=json) as progress:
         result = verify(chosen, root, repair=repair, offline=offline, progress=progress)
+        try:
+            result = seen(result, root)
+        except (EngineUnreachableError, EngineError) as error:
+            progress.warn(f"Whether containers are shown these files can't be told: {error}")
     return describe(result, repair=repair)
 
 
