@@ -16,6 +16,7 @@ import tarfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import h11
@@ -41,7 +42,6 @@ from wheelhouse import packed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from venvctl.daemon.orders import Order
     from venvctl.engine.model import Engine
