@@ -302,6 +302,11 @@ def test_a_full_disk_says_what_is_needed_and_what_is_free(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("number", "kind", "message"),
     [
+        (
+            errno.EDQUOT,
+            DiskFullError,
+            "No space left to write {path}: {block:,} bytes are needed; the quota allows no more.",
+        ),
         (errno.EROFS, RootError, "Cannot write {path}: Read-only file system."),
         (errno.EIO, RootError, "Cannot write {path}: Input/output error."),
         (errno.EACCES, RootError, "Cannot write {path}: Permission denied."),
@@ -313,7 +318,9 @@ def test_what_the_file_system_says_becomes_a_sentence(
     with pytest.raises(kind) as caught, disk.translate(tmp_path):
         raise OSError(number, os.strerror(number), str(tmp_path))
 
-    assert caught.value.message == message.format(path=tmp_path)
+    assert caught.value.message == message.format(
+        path=tmp_path, block=os.statvfs(tmp_path).f_frsize
+    )
     assert isinstance(caught.value.__cause__, OSError)
 
 

@@ -41,7 +41,7 @@ def translate(path: Path, *, needed: int = 0) -> Iterator[None]:
 
     Args:
         path: what was being written, for the message.
-        needed: how many bytes the work needs, when known.
+        needed: how many bytes the work needs, when known; else it is told as one block.
 
     Raises:
         DiskFullError: no space or quota left (ENOSPC, EDQUOT).
@@ -51,11 +51,7 @@ def translate(path: Path, *, needed: int = 0) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            need = f" {needed:,} bytes are needed;" if needed else ""
-            raise DiskFullError(
-                f"No space left to write {path}:{need} {free_bytes(path):,} bytes are free.",
-                hint="Free some space, or run `venvctl gc`, and try again.",
-            ) from error
+            raise _full(path, error.errno, needed) from error
         if error.errno in {errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM}:
             raise RootError(
                 f"Cannot write {path}: {os.strerror(error.errno)}.",
@@ -64,12 +60,30 @@ def translate(path: Path, *, needed: int = 0) -> Iterator[None]:
         raise
 
 
+def _full(path: Path, number: int, needed: int) -> DiskFullError:
+    """What a full file system lacks: bytes, inodes, or room in this user's quota."""
+    state = _file_system(path)
+    lack = f"{state.f_bavail * state.f_frsize:,} bytes are free"
+    if number == errno.EDQUOT:
+        lack = "the quota allows no more"
+    elif state.f_files and not state.f_favail:
+        lack = "the file system has no inode left for one more file"
+    return DiskFullError(
+        f"No space left to write {path}: {needed or state.f_frsize:,} bytes are needed; {lack}.",
+        hint="Free some space, or run `venvctl gc`, and try again.",
+    )
+
+
 def free_bytes(path: Path) -> int:
     """Bytes that this user may still write on the file system of `path` (or its nearest parent)."""
+    state = _file_system(path)
+    return state.f_bavail * state.f_frsize
+
+
+def _file_system(path: Path) -> os.statvfs_result:
     while not path.exists() and path != path.parent:
         path = path.parent
-    state = os.statvfs(path)
-    return state.f_bavail * state.f_frsize
+    return os.statvfs(path)
 
 
 def sync_file(path: Path) -> None:

@@ -267,7 +267,8 @@ def test_a_full_disk_has_its_own_error(
         with pytest.raises(DiskFullError) as caught:
             compiler.finish({"a": manifest})
     assert caught.value.message == (
-        f"No space left to write {small_disk}: {disk.free_bytes(small_disk):,} bytes are free."
+        f"No space left to write {small_disk}: {os.statvfs(small_disk).f_frsize:,} bytes are "
+        f"needed; {disk.free_bytes(small_disk):,} bytes are free."
     )
 
 

@@ -64,7 +64,7 @@ def test_a_full_disk_stops_a_sync_before_anything_changed(
             world.sync()
 
         assert re.fullmatch(
-            r"No space left to write \S+:( [0-9,]+ bytes are needed;)? [0-9,]+ bytes are free\.",
+            r"No space left to write \S+: [0-9,]+ bytes are needed; [0-9,]+ bytes are free\.",
             caught.value.message,
         )
         assert caught.value.hint == "Free some space, or run `venvctl gc`, and try again."
@@ -97,3 +97,29 @@ def test_not_even_a_byte_is_left(world: World) -> None:
         assert not left_over(world)
         ballast.unlink()
         assert world.sync().generation == 2
+
+
+def test_no_inode_is_left(world: World) -> None:
+    """There may be bytes in plenty and still no file can be made."""
+    world.labels = {"venvctl.bytecode": "off"}
+    root = world.root
+    with mounted(root.path, size="64m"):
+        world.write_lock(world.wheel("alpha", "1.0"))
+        world.sync()
+        world.write_lock(world.wheel("alpha", "2.0"))
+        state = os.statvfs(root.path)
+        remount(root.path, f"nr_inodes={state.f_files - state.f_ffree}")
+
+        with pytest.raises(DiskFullError) as caught:
+            world.sync()
+
+        assert re.fullmatch(
+            r"No space left to write \S+: [0-9,]+ bytes are needed; "
+            r"the file system has no inode left for one more file\.",
+            caught.value.message,
+        ), caught.value.message
+        assert not broken_at_rest(world, (1,))
+        collect(root, dry_run=False, progress=world.progress)
+        remount(root.path, "nr_inodes=10k")
+        assert world.sync().generation == 2
+        assert not left_over(world)
