@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FetchSettings", "NamedIndex", "fetch"]
 
+_SMALL = 64 << 20  # bytes
 _BLOCK = 256 << 10
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -280,6 +281,8 @@ class _Work:
         if length is not None and partial.size < length:
             raise PassingFault(f"ends after {partial.size:,} of {length:,} bytes")
         found = partial.digest.hexdigest()
+        if found == file.sha256 and length is not None and length != (file.size or length):
+            raise self._wrong_size(file, f"{length:,}", file.size or length)
         if found != file.sha256:
             if partial.resumed:
                 # Two halves that don't fit are no proof: it may have changed in between.
@@ -313,7 +316,8 @@ class _Work:
         partial.etag = "" if etag.startswith("W/") else etag
         if total is None:
             return file.size
-        if file.size is not None and total != file.size:
+        # A small one is read all the same: its digest says more than its size.
+        if file.size is not None and total != file.size and total > _SMALL:
             raise self._wrong_size(file, f"{total:,}", file.size)
         if total > self._settings.maximum_size and file.size is None:
             raise self._wrong_size(file, f"{total:,}", self._settings.maximum_size)

@@ -144,8 +144,8 @@ class Transport:
         """The answer after all redirects; credentials stay with the origin they are for."""
         url, own = separate(url)
         first = origin(url)
+        self._check(url)
         for _ in range(_MAXIMUM_REDIRECTS):
-            self._check(url)
             login = (own if origin(url) == first else None) or self._credentials.find(url)
             response = self._ask(url, headers, login.authorization if login else "")
             if response.status == _UNAUTHORIZED and (asked := self._credentials.ask_keyring(url)):
@@ -161,6 +161,10 @@ class Transport:
                 raise FinalFault(f"redirects from HTTPS to {redact(following)}, which is refused")
             if found:
                 own, first = found, origin(following)
+            try:
+                self._check(following)
+            except FinalFault as fault:
+                raise FinalFault(f"redirects to {redact(following)}, which {fault}") from fault
             url = following
         raise FinalFault(f"redirects more than {_MAXIMUM_REDIRECTS} times")
 
