@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from arena import Arena
+from following import Daemon
 from killing import Killer
 
 if TYPE_CHECKING:
@@ -44,3 +45,19 @@ def busy(arena: Arena, unique: Unique, docker: Docker) -> Arena:
     for identifier in (stopped, stranger):
         arena.leave_alone(identifier)
     return arena
+
+
+@pytest.fixture
+def settled(world: World) -> World:
+    """A world whose generation 1 has alpha 1.0, and which no container mounts yet."""
+    world.labels = {"venvctl.bytecode": "off"}
+    world.write_lock(world.wheel("alpha", "1.0"))
+    world.sync()
+    return world
+
+
+@pytest.fixture
+def daemon(world: World, tmp_path: Path) -> Iterator[Daemon]:
+    one = Daemon(world=world, socket=tmp_path / "control.sock")
+    yield one
+    one.close()

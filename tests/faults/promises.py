@@ -60,6 +60,16 @@ def left_over(world: World) -> list[str]:
     return found + [f"helper container {identifier} is left" for identifier in helpers.split()]
 
 
+def unharmed(world: World, number: int) -> list[str]:
+    """What is not as it should be after a fault, where nobody is at work any more.
+
+    Args:
+        world: with the root and the environment.
+        number: of the generation that is to be current.
+    """
+    return [*broken_at_rest(world, (number,)), *left_over(world), *restorable(world)]
+
+
 def restorable(world: World) -> list[str]:
     """Promise 6, and that the latest snapshot of the environment is the current generation's."""
     current = world.environment.current()
