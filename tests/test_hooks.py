@@ -716,6 +716,10 @@ def test_what_can_not_be_installed_says_what_to_type(
         install(bare, root, locks=[bare.directory / LOCK])
     assert caught.value.message == f"{bare.directory} is a bare repository, and no branch was said."
     with pytest.raises(UsageError) as caught:
+        install(bare, root, locks=[bare.directory / LOCK], branches=["main", "release/*"])
+    assert caught.value.message == "'release/*' can't be the name of a branch."
+    assert caught.value.hint == "Patterns are not understood: say --branch once for each branch."
+    with pytest.raises(UsageError) as caught:
         install(git, root, locks=[git.directory / "../other.lock"])
     assert caught.value.message == (
         f"The lockfile {git.directory.parent}/other.lock is not in {git.directory}."

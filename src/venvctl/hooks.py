@@ -272,6 +272,12 @@ def _check_branches(repository: Repository, branches: Sequence[str]) -> None:
             hint="Say whose pushes count: `venvctl hook install --branch main "
             "--lock requirements.lock`.",
         )
+    for branch in branches:
+        if not repository.may_be_branch(branch):
+            raise UsageError(
+                f"{branch!r} can't be the name of a branch.",
+                hint="Patterns are not understood: say --branch once for each branch.",
+            )
 
 
 def _made_before(repository: Repository) -> bool:

@@ -134,6 +134,10 @@ class Repository:
         done = _ask(self.top, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
         return done.stdout.decode().strip()
 
+    def may_be_branch(self, name: str) -> bool:
+        """Whether git takes a name for a branch's (git-check-ref-format(1)); no pattern is one."""
+        return _ask(self.top, "check-ref-format", f"refs/heads/{name}").returncode == 0
+
     def tracks(self, path: Path) -> bool:
         """Whether a file of the work tree is under version control."""
         return _ask(self.top, "ls-files", "--error-unmatch", "--", str(path)).returncode == 0

@@ -19,6 +19,8 @@ import pytest
 from index import LocalIndex
 from machine import STATE, Machine
 from second_engine import SecondEngine
+from venvctl.registration import Registration
+from venvctl.specification import EnvironmentSpecification
 from wheelhouse import make_wheel
 from world import wait_for
 
@@ -230,11 +232,17 @@ def test_a_lock_that_is_followed_for_somebody_is_read_as_them_in_the_sandbox(sit
     machine.write(lock, text)
     machine.tell("chown", "member:", lock)
     machine.tell("chmod", "600", lock)
-    registration = json.loads(machine.tell("cat", f"{STATE}/environments/shop/environment.json"))
-    registration["directory"] = "/home/member"
-    registration["labels"] = {}
-    registration["specification"]["name"] = "theirs"
-    registration["specification"]["lock"] = lock
+    home = Path("/home/member")
+    registration = Registration(
+        specification=EnvironmentSpecification.from_labels(
+            "theirs", {"venvctl.lock": lock}, directory=home, place="the test"
+        ),
+        mount="/venv",
+        images={"": PYTHON},
+        labels={},
+        project="",
+        directory=home,
+    ).to_dict()
     order = json.dumps({"registration": registration, "files": {lock: text}})
 
     answered = machine.tell(
