@@ -117,6 +117,7 @@ class Doctor:
             # Without an engine there is nothing more to ask.
             yield problem("engine", error.message, error.hint)
             return
+        yield from _told("engine host", self._root_seen(registrations, found, root))
         probe = Probe(Path(self._stack.enter_context(_temporary())), root.engine)
         for registration in registrations:
             environment = root.environment(registration.name)
@@ -138,6 +139,20 @@ class Doctor:
                 )
             for service in each.probed_services:
                 yield from _told("service", self._service(service, root, ask))
+
+    def _root_seen(
+        self, registrations: list[Registration], found: ComposeProject | None, root: Root
+    ) -> Iterator[Finding]:
+        """Whether the engine mounts the very directory, with the first image that is here."""
+        mine = (
+            [Registration.of_project(found, each) for each in found.environments] if found else []
+        )
+        for registration in [*registrations, *mine] if self._path.is_dir() else ():
+            for reference in registration.images.values():
+                if (image := root.engine.image(reference)) is not None:
+                    python = registration.specification.python or "python3"
+                    yield from services.root_seen(root.engine, image.id, python, self._path)
+                    return
 
     def _service(self, service: Service, root: Root, ask: environments.Ask) -> Iterator[Finding]:
         image = root.engine.image(service.image)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from second_engine import SecondEngine
 from venvctl.checks.finding import Finding, Status, ok, problem, warning
 from venvctl.cli.naming import find_project
 from venvctl.doctor import Doctor
@@ -13,8 +16,6 @@ from venvctl.project import ComposeOptions
 from venvctl.root import Root
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from engine_fixtures import Docker, MakeProject, Unique
     from world import World
 
@@ -60,6 +61,7 @@ def test_a_synced_environment_is_well(world: World, unique: Unique) -> None:
     assert named(findings, "interpreter") == [
         ok("interpreter", f"All that use environment {world.name} have Python 3.11.2.")
     ]
+    assert ok("engine host", f"The engine sees the root {world.root.path}.") in findings
     [engine] = named(findings, "engine")
     assert engine == ok("engine", f"Docker Engine {world.root.engine.version()} answers.")
 
@@ -182,3 +184,41 @@ def test_an_image_that_is_not_here_is_a_warning(
             "`venvctl up` builds or pulls it.",
         )
     ]
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_an_engine_that_has_no_root_or_another_one_there_is_a_problem(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, there: bool
+) -> None:
+    """As an engine in a machine of its own, whatever it says of itself."""
+    world.write_lock(world.wheel("alpha", "1.0"))
+    world.root.create()
+    world.root.registry.claim(world.registration)
+    place = world.root.path.parent
+    with tempfile.TemporaryDirectory(prefix="vt-seen-") as name:
+        elsewhere = Path(name) / "elsewhere"
+        elsewhere.mkdir()
+        seen = world.root.path if there else place / "another"
+        engine = SecondEngine(Path(name) / "engine", sees={str(seen): elsewhere})
+        try:
+            engine.start()
+            engine.copy_image(world.image)
+            with monkeypatch.context() as patch:
+                patch.setenv("DOCKER_HOST", engine.host)
+                found = named(examine(Root(world.root.path), world.folder), "engine host")
+        finally:
+            engine.close()
+
+    what = (
+        f"The engine sees another directory at {world.root.path} than this host has there."
+        if there
+        else f"The engine can't mount the root {world.root.path}: The Docker Engine refused to "
+        'create a container for doctor: invalid mount config for type "bind": bind source path '
+        f"does not exist: {world.root.path}."
+    )
+    assert found[-1] == problem(
+        "engine host",
+        what,
+        "Use the engine that runs on this host itself (`docker context ls`), or give the engine's "
+        f"machine {world.root.path} at the same path.",
+    )

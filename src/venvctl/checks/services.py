@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from venvctl import client, compose
 from venvctl.checks.finding import Finding, ok, problem, warning
-from venvctl.errors import ComposeError, DaemonUnreachableError
+from venvctl.engine.model import Mount, Task
+from venvctl.errors import (
+    ComposeError,
+    DaemonUnreachableError,
+    EngineError,
+    EngineUnreachableError,
+)
 from venvctl.lockfiles import uv_command
 from venvctl.lockfiles.locations import redact
 from venvctl.project import ComposeOptions
@@ -21,6 +27,9 @@ if TYPE_CHECKING:
 
 MINIMUM_ENGINE = (20, 10)
 _INDEX_SECONDS = "10"
+_SECONDS = 30.0
+_SEEN = "/venvctl-root"
+_INODE = f"import os; print(os.stat({_SEEN!r}).st_ino)"
 
 
 def engine(engine: Engine) -> Iterator[Finding]:
@@ -56,6 +65,49 @@ def engine(engine: Engine) -> Iterator[Finding]:
         )
     else:
         yield ok("engine host", f"The engine runs on this host ({host.operating_system}).")
+
+
+def root_seen(engine: Engine, image: str, python: str, root: Path) -> Iterator[Finding]:
+    """Whether the engine has the root at the same path as this host: asked by mounting it.
+
+    An engine in a machine or a mount namespace of its own has not, whatever it says of itself.
+
+    Args:
+        engine: which engine.
+        image: ID of any image with a Python.
+        python: that one's name.
+        root: the root directory; it exists.
+    """
+    advice = (
+        "Use the engine that runs on this host itself (`docker context ls`), or give the engine's "
+        f"machine {root} at the same path."
+    )
+    task = Task(
+        purpose="doctor",
+        image=image,
+        command=[python, "-I", "-S", "-c", _INODE],
+        mounts=[Mount(source=str(root), target=_SEEN)],
+        timeout=_SECONDS,
+    )
+    try:
+        done = engine.run(task)
+    except EngineUnreachableError:
+        raise
+    except EngineError as error:
+        yield problem(
+            "engine host", f"The engine can't mount the root {root}: {error.message}", advice
+        )
+        return
+    if done.exit_code:
+        return  # no Python of that name: it is told with the interpreters
+    if int(done.stdout) == root.stat().st_ino:
+        yield ok("engine host", f"The engine sees the root {root}.")
+    else:
+        yield problem(
+            "engine host",
+            f"The engine sees another directory at {root} than this host has there.",
+            advice,
+        )
 
 
 def compose_plugin() -> Iterator[Finding]:
