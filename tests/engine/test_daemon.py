@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from open_folder import open_folder
 from venvctl import client
 from venvctl.client import Client, RemoteError
 from venvctl.errors import DaemonUnreachableError
@@ -105,6 +106,13 @@ class Daemon:
         )  # fmt: skip
         done = subprocess.run(with_events, capture_output=True, text=True, check=False)
         return [json.loads(line)["kind"] for line in done.stdout.splitlines()].count(kind)
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """In place of pytest's own: users besides ours have to get to the socket."""
+    with open_folder() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -291,8 +299,6 @@ def test_a_developer_hands_the_lock_over_and_it_is_followed_with_their_rights(
 ) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can be somebody else")
-    for directory in (world.folder, *world.folder.parents[:2]):
-        directory.chmod(0o711)
     world.write_lock(world.wheel("alpha", "1.0"))
     daemon.start()
 
