@@ -16,6 +16,7 @@ from venvctl import remote as remote_module
 from venvctl import surroundings
 from venvctl.backend import Here
 from venvctl.client import Client, RemoteError
+from venvctl.daemon import api as api_module
 from venvctl.daemon.api import Api
 from venvctl.daemon.notify import Notifier
 from venvctl.daemon.server import Server
@@ -165,6 +166,38 @@ def test_a_daemon_that_is_being_stopped_is_none_that_failed(both: Both) -> None:
         both.remote.roll_out(NAME, _Deaf())
 
     assert (caught.value.message, caught.value.exit_code) == ("The daemon is being stopped.", 3)
+
+
+def test_a_daemon_that_hangs_is_not_waited_for(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "_WORK_SECONDS", 0.3)
+
+    with pytest.raises(DaemonUnreachableError) as caught:
+        both.remote.roll_out(NAME, _Deaf())  # nobody does the work here
+
+    assert caught.value.message == f"The daemon on {both.socket} went away: timed out."
+
+
+def test_a_daemon_that_works_for_long_says_that_it_is_there(
+    both: Both, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_WORK_SECONDS", 5.0)
+    monkeypatch.setattr(api_module, "_SILENCE", 0.02)
+    advances: list[int] = []
+
+    class Watching(_Deaf):
+        def advance(self, amount: int) -> None:
+            advances.append(amount)
+            if len(advances) == 3:
+                both.service.stop()
+                job = both.service._queue.take()
+                assert job is not None
+                assert job.order is not None
+                job.order.refuse(StoppedError("It was long enough."))
+
+    with pytest.raises(StoppedError):
+        both.remote.roll_out(NAME, Watching())
+
+    assert advances[:3] == [0, 0, 0]
 
 
 class _Deaf:

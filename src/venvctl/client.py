@@ -27,6 +27,8 @@ _CONNECT_SECONDS = 2.0
 # A daemon that does not even say how it is for so long is none that can be worked with.
 _HEALTH_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
+# Work tells every few seconds that it goes on: see `_SILENCE` in the daemon.
+_WORK_SECONDS = 60.0
 _LINES = "application/x-ndjson"
 _UNKNOWN = frozenset({404, 405})
 
@@ -168,7 +170,7 @@ class Client:
         """
         last = None
         try:
-            for status, line in self._lines(method, path, body):
+            for status, line in self._lines(method, path, body, seconds=_WORK_SECONDS):
                 if "stage" in line.fields:
                     stage = line.table("stage")
                     progress.stage(

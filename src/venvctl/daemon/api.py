@@ -317,7 +317,7 @@ def _progress_lines(order: Order) -> Iterator[bytes]:
         for step in order.steps(_SILENCE):
             match step:
                 case None:
-                    yield b""
+                    yield _line({"advance": 0})  # so that who waits knows that we are there
                 case Stage():
                     yield _line({"stage": envelope.plain(step)})
                 case Advance():
