@@ -275,6 +275,11 @@ def outcome(folder: Path, name: str, lock: dict[str, Any], project: dict[str, An
     (folder / name).write_text(text, encoding="utf-8")
     if project:
         (folder / "pyproject.toml").write_text(tomli_w.dumps(project), encoding="utf-8")
+    return chosen(folder, name)
+
+
+def chosen(folder: Path, name: str) -> str:
+    """The same of a lock that is there already."""
     image = target()
     try:
         read = lockfiles.read(folder / name, options=LockOptions(project=folder))
@@ -289,6 +294,17 @@ def outcome(folder: Path, name: str, lock: dict[str, Any], project: dict[str, An
 def test_the_samples_themselves_are_read(tmp_path: Path, sample: str) -> None:
     message = outcome(tmp_path, *SAMPLES[sample])
     assert message == "" or message.startswith("No file can be had for"), message
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_byte_order_marks_and_line_ends_change_nothing(tmp_path: Path, sample: str) -> None:
+    name, lock, project = SAMPLES[sample]
+    plain = outcome(tmp_path, name, lock, project)
+    text = (tmp_path / name).read_bytes()
+    for path in tmp_path.glob("*.*"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert (tmp_path / name).read_bytes() != text
+    assert chosen(tmp_path, name) == plain
 
 
 @pytest.mark.parametrize("sample", SAMPLES)

@@ -358,28 +358,31 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "weak hash": (
         with_hashes({"md5": "d41d8cd98f00b204e9800998ecf8427e"}),
-        "package six: There is no SHA-256 hash, only md5.",
+        "package six: six-1.0-py3-none-any.whl: There is no SHA-256 hash, only md5.",
     ),
     "other strong hash": (
         with_hashes({"sha512": "0" * 128, "sha384": "0" * 96}),
-        "package six: There is no SHA-256 hash, only sha384, sha512.",
+        "package six: six-1.0-py3-none-any.whl: There is no SHA-256 hash, only sha384, sha512.",
     ),
     "short hash": (
         with_hashes({"sha256": "abc"}),
-        "package six: The hash 'sha256:abc' is malformed: sha256 has 64 digits of lower-case hex.",
+        (
+            "package six: six-1.0-py3-none-any.whl: The hash 'sha256:abc' is malformed:"
+            " sha256 has 64 digits of lower-case hex."
+        ),
     ),
     "upper-case hash": (
         with_hashes({"sha256": "A" * 64}),
         (
-            f"package six: The hash 'sha256:{'A' * 64}' is malformed: sha256 has 64 digits of"
-            " lower-case hex."
+            f"package six: six-1.0-py3-none-any.whl: The hash 'sha256:{'A' * 64}' is malformed:"
+            " sha256 has 64 digits of lower-case hex."
         ),
     ),
     "hash that is a path": (
         with_hashes({"sha256": f"{'a' * 61}/.."}),
         (
-            f"package six: The hash 'sha256:{'a' * 61}/..' is malformed: sha256 has 64 digits of"
-            " lower-case hex."
+            f"package six: six-1.0-py3-none-any.whl: The hash 'sha256:{'a' * 61}/..' is malformed:"
+            " sha256 has 64 digits of lower-case hex."
         ),
     ),
     "archive named with a separator": (

@@ -299,7 +299,7 @@ def _selected(
         version=version_of(package),
         file=check_file_name(name, place),
         kind=kind,
-        sha256=sha256_of(file.hashes, place),
+        sha256=sha256_of(file.hashes, f"{place}: {name}"),
         urls=(check_url(file.url, place, insecure_hosts),) if file.url else (),
         size=file.size,
         path=file.path or "",
