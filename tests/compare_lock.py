@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from interpreters import target
 from own_tools import ExportError, export, pip_choice, uv_choice
-from venvctl import lockfiles, pins
+from venvctl import lockfiles, pins, settings
 from venvctl.errors import VenvctlError
 from venvctl.lockfiles import LockOptions
 from venvctl.lockfiles.formats import known_by_name, known_by_shape
@@ -50,10 +50,13 @@ def selected(
 
     A file whose hash the export doesn't have, though it has any, is marked.
     """
+    network = settings.load()
     try:
         read = lockfiles.read(lock, options=options)
         found = select(
-            pins.resolve(read, image, store),
+            pins.resolve(
+                read, image, store, transport=network.transport, index=network.options()
+            ),
             image,
             extras=read.extras,
             groups=read.groups,

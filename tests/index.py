@@ -90,6 +90,8 @@ class LocalIndex:
         self._scheme = "https" if context else "http"
         self._files: dict[str, tuple[str, bytes]] = {}
         self._yanked: dict[str, str] = {}
+        self._pythons: dict[str, str] = {}
+        self.hashes = True  # whether pages tell them
         self._statuses: dict[str, tuple[str, str]] = {}
         self._faults: dict[str, Fault] = {}
         self._spoiled: dict[str, int] = {}
@@ -132,14 +134,17 @@ class LocalIndex:
         """The index URL with credentials in it."""
         return f"{self._scheme}://{quote(user)}:{quote(password)}@{self.host}/simple/"
 
-    def add(self, path: Path, *, name: str = "") -> str:
+    def add(self, path: Path, *, name: str = "", requires_python: str = "") -> str:
         """Publish a wheel or source archive; says its URL.
 
         Args:
             path: the file.
             name: the package's, when the file's name does not begin with it.
+            requires_python: what pages tell of it.
         """
         name = canonicalize_name(name or path.name.split("-")[0])
+        if requires_python:
+            self._pythons[path.name] = requires_python
         self._files[path.name] = (name, path.read_bytes())
         return self.file_url(path.name)
 
@@ -205,8 +210,9 @@ class LocalIndex:
                 {
                     "filename": file,
                     "url": f"../../files/{quote(file)}",
-                    "hashes": {"sha256": digests[file]},
+                    "hashes": {"sha256": digests[file]} if self.hashes else {},
                     "size": len(data),
+                    **({"requires-python": text} if (text := self._pythons.get(file)) else {}),
                     **({"yanked": self._yanked[file] or True} if file in self._yanked else {}),
                 }
                 for file, data in files.items()
@@ -217,7 +223,7 @@ class LocalIndex:
                 page["project-status"] = {"status": status, "reason": reason}
             return json.dumps(page).encode()
         links = "".join(
-            f'<a href="../../files/{quote(file)}#sha256={digests[file]}"{self._mark(file)}>'
+            f'<a href="../../files/{quote(file)}{self._fragment(digests[file])}"{self._mark(file)}>'
             f"{html.escape(file)}</a>\n"
             for file in files
         )
@@ -229,8 +235,16 @@ class LocalIndex:
         head = f"<head>{meta}</head>" if name in self._statuses else ""
         return f"<!DOCTYPE html><html>{head}<body>\n{links}</body></html>\n".encode()
 
+    def _fragment(self, digest: str) -> str:
+        return f"#sha256={digest}" if self.hashes else ""
+
     def _mark(self, file: str) -> str:
-        return f' data-yanked="{html.escape(self._yanked[file])}"' if file in self._yanked else ""
+        marks = {"yanked": self._yanked, "requires-python": self._pythons}
+        return "".join(
+            f' data-{name}="{html.escape(found[file])}"'
+            for name, found in marks.items()
+            if file in found
+        )
 
 
 class _Server(ThreadingHTTPServer):
@@ -275,6 +289,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(fault.status, b"", fault.headers)
         elif content is None:
             self._answer(404, b"", {})
+        elif path.endswith("/"):
+            self._answer(200, content, {"Content-Type": "text/html"})
         else:
             self._file(content, headers.get("range", ""), fault)
 
@@ -290,7 +306,7 @@ class _Handler(BaseHTTPRequestHandler):
         index = self.server.index
         fault = index.take_fault(path)
         as_json = _JSON in self.headers.get("Accept", "") and not index.html_only
-        page = index.page(canonicalize_name(path.split("/")[2]), as_json=as_json)
+        page = fault.content or index.page(canonicalize_name(path.split("/")[2]), as_json=as_json)
         if fault.status or page is None:
             self._answer(fault.status or 404, b"", fault.headers)
         else:

@@ -19,7 +19,7 @@ from venvctl import advisories, changeover
 from venvctl.advisories import Examination, Vulnerability
 from venvctl.audit import AuditResult, AuditSettings, Status, audit
 from venvctl.errors import ConfigurationError, UnavailableError
-from venvctl.provenance import _uv_default
+from venvctl.indexes import default_url
 from wheelhouse import BuiltWheel, make_wheel
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def test_a_quarantined_project_is_told(shop: Shop) -> None:
 
 def test_an_index_that_fails_is_no_finding(plain: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("venvctl.audit.time.sleep", waits.append)
+    monkeypatch.setattr("venvctl.listing.time.sleep", waits.append)
     plain.index.fault("/simple/alpha/", Fault(status=503))
     assert plain.said() == (Status.UNKNOWN, "it answers 503 Service Unavailable")
     assert plain.audit().findings == 0
@@ -188,8 +188,8 @@ def test_uv_tells_its_own_default_index(monkeypatch: pytest.MonkeyPatch) -> None
     for name in list(os.environ):
         if name.startswith("UV_"):
             monkeypatch.delenv(name)
-    assert _uv_default().startswith("https://")
-    assert _uv_default().endswith("/simple")
+    assert default_url().startswith("https://")
+    assert default_url().endswith("/simple")
 
 
 def test_offline_nobody_is_asked(plain: Shop) -> None:

@@ -8,10 +8,12 @@ import socket
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from index import LocalIndex
 from venvctl.checks import environments, machine, project, services
 from venvctl.checks.finding import Finding, Status, ok, problem, warning
 from venvctl.cli.application import run
@@ -22,6 +24,7 @@ from venvctl.policy import ServicePolicy
 from venvctl.project import ComposeProject, Service
 from venvctl.registration import Registration
 from venvctl.root import Root
+from venvctl.settings import ConfiguredIndex, Settings
 from venvctl.specification import EnvironmentSpecification
 from venvctl.target import Target
 
@@ -308,19 +311,54 @@ def test_an_environment_over_the_system_or_its_own_interpreter_is_a_problem() ->
     assert finding.status is Status.OK
 
 
-def test_an_index_that_does_not_answer_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A port that was free a moment ago, and that nobody listens on.
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://user:secret@127.0.0.1:{port}/simple")
+def test_each_index_is_asked() -> None:
+    with LocalIndex() as down:
+        pass
+    with LocalIndex() as up:
+        network = Settings(
+            indexes=(
+                ConfiguredIndex(url=down.url_with("user", "secret"), use="default"),
+                ConfiguredIndex(url=up.url, use="mirror"),
+                ConfiguredIndex(url="http://plain.test/simple", use="mirror"),
+            ),
+            insecure_hosts=("127.0.0.1",),
+        )
+        found = list(services.index(network))
 
-    [finding] = services.index()
+    assert [finding.status for finding in found] == [Status.WARNING, Status.OK, Status.WARNING]
+    assert [finding.found for finding in found] == [
+        f"The index {down.url} can't be asked: it gives no answer (Connection refused).",
+        f"The index {up.url} answers.",
+        (
+            "The index http://plain.test/simple can't be asked: it is plain HTTP, and its host is"
+            " not named insecure."
+        ),
+    ]
+    assert found[0].advice == (
+        "Check the network, the proxy (HTTPS_PROXY), the certificates (SSL_CERT_FILE), the login,"
+        " and the configuration (docs/indexes.md). What is in the store can be synced and restored"
+        " without it."
+    )
 
-    assert (finding.name, finding.status) == ("index", Status.WARNING)
-    assert finding.found.startswith("The package index could not be asked for packaging==")
-    assert "secret" not in finding.found
-    assert finding.advice.startswith("Check the network, the proxy (HTTPS_PROXY)")
+
+def test_a_configuration_that_can_not_be_used_is_a_finding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.toml"
+    monkeypatch.setenv("VENVCTL_CONFIG", str(path))
+    doctor = partial(Doctor, tmp_path / "root", cwd=tmp_path, load=lambda: None, offline=True)
+    path.write_text("[networks]")
+    assert named(doctor().examine(), "configuration") == [
+        problem(
+            "configuration",
+            f"The configuration file {path} can't be used: networks is unknown.",
+            "The nearest known one is network.",
+        )
+    ]
+    path.write_text("")
+    assert named(doctor().examine(), "configuration") == [
+        ok("configuration", f"{path} can be used.")
+    ]
 
 
 def test_a_project_that_can_not_be_read_is_a_finding(tmp_path: Path) -> None:

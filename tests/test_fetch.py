@@ -424,6 +424,37 @@ def test_finds_a_lost_file_in_a_mirror_by_its_hash(
     assert_nothing_left(store, wheel.file)
 
 
+def test_a_host_behind_a_firewall_is_soon_left_for_a_mirror(
+    index: LocalIndex, store: Store, tmp_path: Path
+) -> None:
+    wheels = [wheel_of(tmp_path, name) for name in ("alpha", "beta", "gamma")]
+    with LocalIndex() as silent:
+        for wheel in wheels:
+            index.add(wheel.path)
+            silent.fault(wheel.file, Fault(stall_headers=True))
+        files = [selected(wheel, silent.file_url(wheel.file)) for wheel in wheels]
+        settings = settings_for(index, silent, mirrors=(index.url,), parallel=1)
+        get(store, settings, *files)
+        # Twice for the first of them, and not at all for the others.
+        assert len(silent.requests) == 2
+    assert_nothing_left(store, *(wheel.file for wheel in wheels))
+
+
+def test_a_host_that_was_silent_is_asked_again_when_the_mirrors_have_failed(
+    index: LocalIndex, store: Store, tmp_path: Path
+) -> None:
+    with LocalIndex() as gone:
+        pass
+    file = selected(wheel_of(tmp_path, "alpha"), gone.file_url("alpha-1.0-py3-none-any.whl"))
+
+    settings = settings_for(index, gone, mirrors=(index.url,))
+    assert unavailable(store, settings, file) == (
+        "1 file can't be had:\n"
+        f"  alpha 1.0 (alpha-1.0-py3-none-any.whl): the index {index.url} answers 404 Not Found; "
+        f"{file.urls[0]} gives no answer (Connection refused), 5 times"
+    )
+
+
 def test_says_what_each_mirror_answered(index: LocalIndex, store: Store, tmp_path: Path) -> None:
     wheel = wheel_of(tmp_path, "alpha")
     with LocalIndex() as empty, LocalIndex() as other:

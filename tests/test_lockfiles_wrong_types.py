@@ -283,7 +283,7 @@ def chosen(folder: Path, name: str) -> str:
     image = target()
     try:
         read = lockfiles.read(folder / name, options=LockOptions(project=folder))
-        found = pins.resolve(read, image, PinStore(folder / "pins"), offline=True)
+        found = pins.resolve(read, image, PinStore(folder / "pins"), transport=None)
         select(found, image, extras=read.extras, groups=read.groups, builds=True)
     except VenvctlError as error:
         return error.message

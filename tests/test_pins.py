@@ -21,6 +21,7 @@ from venvctl.indexes import IndexOptions
 from venvctl.lockfiles import LockOptions
 from venvctl.pins import PinStore
 from venvctl.selection import select
+from venvctl.settings import Settings
 from wheelhouse import BuiltWheel, make_sdist, make_wheel
 
 if TYPE_CHECKING:
@@ -28,13 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from venvctl.target import Target
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let uv remember nothing: what is not asked must come from a record."""
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
-    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
 
 
 @pytest.fixture
@@ -58,6 +52,7 @@ class Project:
         target: Target = target(),  # noqa: B008 - frozen
         offline: bool = False,
         refresh: bool = False,
+        accept: tuple[str, ...] = (),
         stored: Callable[[str], str] = lambda _: "",
     ) -> list[tuple[str, str]]:
         """The selected files, each with its hash."""
@@ -69,9 +64,10 @@ class Project:
             lock,
             target,
             PinStore(self.records),
-            offline=offline,
+            transport=None if offline else Settings().transport,
             index=options,
             refresh=refresh,
+            accept=accept,
             stored=stored,
         )
         selection = select(pylock, target, builds=True, insecure_hosts=("127.0.0.1",))
@@ -209,9 +205,8 @@ def test_every_pin_that_can_not_be_had_is_named(project: Project, tmp_path: Path
     assert project.refused(lock, UnavailableError).message == (
         "No file can be had for 3 of the lock's pins. six 1.0 (requirements.txt:1): the lock's"
         " hashes or options allow none of the index's files (six-1.0-py3-none-any.whl);"
-        " idna 7 (requirements.txt:2): the index hasn't it: there is no version of idna==7;"
-        " nobody 1 (requirements.txt:3): the index hasn't it: nobody was not found in the package"
-        " registry."
+        " idna 7 (requirements.txt:2): the index can't give it: it has no version 7 of idna;"
+        " nobody 1 (requirements.txt:3): the index can't give it: it has no project nobody."
     )
 
 
@@ -258,7 +253,6 @@ def test_a_changed_file_is_its_own_error(project: Project, tmp_path: Path) -> No
     project.index.add(other.path)
     # Without a reason to ask, the record goes on to count: the download is then what fails.
     assert project.resolve("six==1.0\n") == [as_file(six)]
-    (record,) = project.records.glob("*/six/1-3.11.json")
     message = (
         "The index now serves another file as six-1.0-py3-none-any.whl of six 1.0: its SHA-256 is"
         f" {other.sha256}, and was {six.sha256} when it was first asked."
@@ -266,13 +260,111 @@ def test_a_changed_file_is_its_own_error(project: Project, tmp_path: Path) -> No
     error = project.refused("six==1.0\n", ChangedFileError, refresh=True)
     assert error.message == message
     assert error.hint == (
-        f"Find out why: an index must not change a file. To trust the new one, remove {record}."
+        "Find out why: an index must not change a file. Once you know,"
+        " `venvctl sync --accept six` takes the new one."
     )
     # Another Python's record must agree with it too, and nothing was forgotten.
     with pytest.raises(ChangedFileError) as caught:
         project.resolve("six==1.0\n", target=target("3.13.1"))
     assert caught.value.message == message
     assert project.resolve("six==1.0\n", offline=True) == [as_file(six)]
+
+
+def test_a_changed_file_is_accepted_on_purpose(project: Project, tmp_path: Path) -> None:
+    six, idna = make_wheel(tmp_path, "six"), make_wheel(tmp_path, "idna")
+    other = make_wheel(tmp_path / "other", "six", files={"six.py": "other"})
+    for wheel in (six, idna):
+        project.index.add(wheel.path)
+    for version in ("3.11.2", "3.13.1"):
+        project.resolve("six==1.0\nidna==1.0\n", target=target(version))
+    project.index.add(other.path)
+    project.asked()
+    assert project.resolve("six==1.0\nidna==1.0\n", accept=("six",)) == [
+        as_file(idna),
+        as_file(other),
+    ]
+    assert project.asked() == ["six"]
+    # From then on it is what is enforced, for every Python.
+    assert project.resolve("six==1.0\n", target=target("3.13.1"), offline=True) == [as_file(other)]
+    assert project.resolve("six==1.0\n", refresh=True) == [as_file(other)]
+    project.index.add(six.path)
+    assert project.refused("six==1.0\n", ChangedFileError, refresh=True).message == (
+        "The index now serves another file as six-1.0-py3-none-any.whl of six 1.0: its SHA-256 is"
+        f" {six.sha256}, and was {other.sha256} when it was first asked."
+    )
+
+
+def test_accepting_keeps_the_files_that_the_index_lost(project: Project, tmp_path: Path) -> None:
+    pure = make_wheel(tmp_path, "six")
+    platform = make_wheel(tmp_path, "six", tag="cp311-cp311-linux_x86_64")
+    for wheel in (pure, platform):
+        project.index.add(wheel.path)
+    project.resolve("six==1.0\n")
+    project.index.remove(platform.file)
+    assert project.resolve("six==1.0\n", accept=("six",)) == [as_file(platform)]
+
+
+@pytest.mark.parametrize(
+    ("requires_python", "version", "suits"),
+    [
+        (">=3.12", "3.11.2", False),
+        (">=3.11.5", "3.11.2", False),
+        (">=3.11.5", "3.11.5", True),
+        (">=3.8,!=3.11.*", "3.11.2", False),
+        (">=3.14", "3.14.0rc2", True),  # as pip and uv have it
+        ("3.6 or so", "3.11.2", True),  # the same
+    ],
+)
+def test_the_requires_python_of_each_file_counts(
+    project: Project, tmp_path: Path, requires_python: str, version: str, *, suits: bool
+) -> None:
+    new = make_wheel(tmp_path, "six", build="2")
+    old = make_wheel(tmp_path, "six", build="1")
+    project.index.add(new.path, requires_python=requires_python)
+    project.index.add(old.path, requires_python=">=3.8")
+    hashes = f"six==1.0 --hash=sha256:{new.sha256} --hash=sha256:{old.sha256}\n"
+    for lock in ("six==1.0\n", hashes):
+        found = project.resolve(lock, target=target(version))
+        assert found == [as_file(new if suits else old)]
+    # It is on record: the same is selected, and refused, without the index.
+    assert project.resolve(hashes, target=target(version), offline=True) == found
+
+
+def test_a_pin_without_a_file_for_the_python_is_refused(project: Project, tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "six")
+    project.index.add(wheel.path, requires_python=">=3.12")
+    lock = f"six==1.0 --hash=sha256:{wheel.sha256}\n"
+    for stored in (lambda _: "", lambda _: wheel.file):
+        with pytest.raises(UnavailableError) as caught:
+            project.resolve(lock, stored=stored)
+        assert caught.value.message == (
+            "No file can be had for 1 of the lock's pins. six 1.0 (requirements.txt:1): its files"
+            " are for Python >=3.12, and the image has 3.11.2."
+        )
+
+
+def test_html_tells_the_requires_python_too(project: Project, tmp_path: Path) -> None:
+    project.index.html_only = True
+    new, old = make_wheel(tmp_path, "six", build="2"), make_wheel(tmp_path, "six")
+    project.index.add(new.path, requires_python=">=3.12,<4")
+    project.index.add(old.path)
+    assert project.resolve("six==1.0\n") == [as_file(old)]
+    assert project.resolve("six==1.0\n", target=target("3.12.1")) == [as_file(new)]
+
+
+def test_a_pin_without_a_local_label_means_the_highest_that_suits(
+    project: Project, tmp_path: Path
+) -> None:
+    plain = make_wheel(tmp_path, "torch", "2.3.0", tag="cp311-cp311-manylinux_2_17_aarch64")
+    cpu = make_wheel(tmp_path, "torch", "2.3.0+cpu", tag="cp311-cp311-manylinux_2_17_x86_64")
+    older = make_wheel(tmp_path, "torch", "2.3.0+abc", tag="cp311-cp311-manylinux_2_17_x86_64")
+    for wheel in (plain, cpu, older):
+        project.index.add(wheel.path)
+    assert project.resolve("torch==2.3.0\n") == [as_file(cpu)]
+    assert project.resolve("torch==2.3.0+abc\n") == [as_file(older)]
+    assert project.resolve("torch==2.3.0\n", target=target(machine="aarch64")) == [as_file(plain)]
+    hashed = f"torch==2.3.0 --hash=sha256:{older.sha256}\n"
+    assert project.resolve(hashed) == [as_file(older)]
 
 
 def test_hashes_in_the_lock_decide_about_a_changed_file(project: Project, tmp_path: Path) -> None:
@@ -292,7 +384,7 @@ def test_a_download_that_differs_from_the_record_has_a_message(
     path = tmp_path / "requirements.txt"
     path.write_text(f"-i {project.index.url}\n--trusted-host 127.0.0.1\nsix==1.0\n")
     lock = lockfiles.read(path, options=LockOptions(project=tmp_path))
-    pylock = pins.resolve(lock, target(), PinStore(project.records))
+    pylock = pins.resolve(lock, target(), PinStore(project.records), transport=Settings().transport)
     (file,) = select(pylock, target(), insecure_hosts=lock.insecure_hosts).files
     assert file.recorded
     assert file.place == "requirements.txt:3"
@@ -325,7 +417,7 @@ def test_records_hold_no_credentials(tmp_path: Path) -> None:
         url = index.url_with("user", "s3cret")
         path.write_text(f"-i {url}\n--trusted-host 127.0.0.1\nsix==1.0\n")
         lock = lockfiles.read(path, options=LockOptions(project=tmp_path))
-        pins.resolve(lock, target(), PinStore(tmp_path / "pins"))
+        pins.resolve(lock, target(), PinStore(tmp_path / "pins"), transport=Settings().transport)
     (record,) = (tmp_path / "pins").rglob("*.json")
     assert "s3cret" not in record.read_text()
     assert json.loads(record.read_text())["source"] == index.url

@@ -144,6 +144,7 @@ def _fetch(
     unpacking: Unpacking,
 ) -> None:
     from venvctl import fetch  # noqa: PLC0415 - it brings an HTTP stack
+    from venvctl import settings as configuration  # noqa: PLC0415 - the same
     from venvctl.credentials import NamedIndex  # noqa: PLC0415 - the same
 
     named = (url for pin in lock.pins for url in (pin.index.url, *pin.index.extra) if url)
@@ -152,6 +153,7 @@ def _fetch(
         # The records hold no credentials: a login in the lock's own URL is for its files too.
         indexes=tuple(NamedIndex(url=url) for url in dict.fromkeys(named)),
         insecure_hosts=frozenset(lock.insecure_hosts),
+        network=configuration.load(),
     )
 
     def arrived(file: SelectedFile, path: Path) -> None:

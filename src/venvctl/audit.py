@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import random
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from venvctl import advisories, disk, listing
-from venvctl.credentials import Credentials, NamedIndex, redact
+from venvctl import settings as configuration
+from venvctl.credentials import NamedIndex, redact
 from venvctl.errors import UnavailableError
 from venvctl.provenance import Provenance
 from venvctl.seal import Seal
 from venvctl.store import file_digest
-from venvctl.transport import AbsentFault, FinalFault, PassingFault, Transport
+from venvctl.transport import AbsentFault, FinalFault, PassingFault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,9 +26,8 @@ if TYPE_CHECKING:
     from venvctl.origin import Origin
     from venvctl.progress import Progress
     from venvctl.root import Root
+    from venvctl.transport import Transport
 
-_ATTEMPTS = 3
-_LONGEST_WAIT = 10.0  # seconds
 _PARALLEL = 8
 _BLOCK = 1 << 20
 _ARCHIVE_SIZE = 2 << 30  # bytes of a downloaded archive of advisories
@@ -163,11 +161,12 @@ def audit(name: str, root: Root, *, settings: AuditSettings, progress: Progress)
     """
     seal = Seal.load(root.generation(name).path)
     origins = [package.origin for package in seal.packages]
-    places = Provenance(root.registry.find(name), settings.indexes, progress)
+    network = configuration.load()
+    places = Provenance(root.registry.find(name), settings.indexes, progress, network.options())
     hosts = {*settings.insecure_hosts, *places.insecure_hosts}
     names = () if settings.offline else (origin.name for origin in origins)
     named = [NamedIndex(url=url) for url in places.all(names)]
-    transport = Transport(Credentials(named), insecure_hosts=hosts, connections=_PARALLEL)
+    transport = network.transport(named, hosts, connections=_PARALLEL)
     try:
         said = _ask(origins, places, transport, settings, progress)
         found = _examine(origins, transport, root, settings) if settings.advisories else None
@@ -231,7 +230,7 @@ def _of_file(origin: Origin, places: Provenance, transport: Transport) -> _Said:
 def _of_index(origin: Origin, index: str, transport: Transport) -> _Said:
     shown = redact(index)
     try:
-        page = _patiently(transport, index, origin.name)
+        page = listing.patiently(transport, index, origin.name)
     except AbsentFault:
         return _Said(status=Status.DELETED, reason="the project is gone", index=shown)
     except (FinalFault, PassingFault) as fault:
@@ -256,16 +255,6 @@ def judge(origin: Origin, page: Listing) -> tuple[Status, str]:
     if page.status == "quarantined":
         return Status.QUARANTINED, page.status_reason
     return Status.AVAILABLE, ""
-
-
-def _patiently(transport: Transport, index: str, name: str) -> Listing:
-    for attempt in range(1, _ATTEMPTS):
-        try:
-            return listing.ask(transport, index, name)
-        except PassingFault as fault:
-            # Full jitter, as in `fetch`; an index that wants longer is told of as it is.
-            time.sleep(min(fault.retry_after or random.uniform(0, 0.5 * 2**attempt), _LONGEST_WAIT))  # noqa: S311 - no secret
-    return listing.ask(transport, index, name)
 
 
 def _of_url(origin: Origin, transport: Transport) -> _Said:

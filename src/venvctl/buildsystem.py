@@ -13,7 +13,7 @@ import tomli_w
 from packaging.pylock import Pylock, PylockValidationError
 from packaging.requirements import InvalidRequirement, Requirement
 
-from venvctl import disk
+from venvctl import disk, settings
 from venvctl.errors import BuildError, IntegrityError, UnavailableError
 from venvctl.lockfiles import uv_command
 from venvctl.lockfiles.locations import redact
@@ -134,8 +134,7 @@ def resolve(
                 *("--python", sys.executable),
             ],
             within=directory,
-            # A variable, not an argument: those can be seen by every user of the host.
-            environment={"UV_INDEX": " ".join(indexes)} if indexes else {},
+            environment=settings.load().uv_environment(indexes, directory),
         )
     # 1 is "no solution": the index has answered.
     if done.exit_code == 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import netrc
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -32,6 +33,15 @@ class NamedIndex:
 
     name: str = ""
     url: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> NamedIndex:
+        """An index as uv's variables name it: its URL, perhaps after its name and a ``=``."""
+        name, equals, url = text.partition("=")
+        # The URL itself may have a = in it.
+        if equals and re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+            return cls(name=name, url=url)
+        return cls(url=text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,12 +124,7 @@ class Credentials:
     def _from_environment(self) -> Iterator[NamedIndex]:
         for variable in _INDEX_VARIABLES:
             for item in self._environment.get(variable, "").split():
-                name, equals, url = item.partition("=")
-                # name=url, where the URL itself may have a = in it
-                if equals and re.fullmatch(r"[A-Za-z0-9_.-]+", name):
-                    yield NamedIndex(name=name, url=url)
-                else:
-                    yield NamedIndex(url=item)
+                yield NamedIndex.parse(item)
 
     def _serving(self, url: str) -> list[NamedIndex]:
         """The indexes of the URL's origin; the one with the longest path in common first."""
@@ -144,7 +149,8 @@ class Credentials:
 
     @cached_property
     def _netrc(self) -> netrc.netrc | None:
-        home = self._environment.get("HOME", "")
+        # A service of the system has no HOME.
+        home = self._environment.get("HOME") or pwd.getpwuid(os.geteuid()).pw_dir
         path = self._environment.get("NETRC") or str(Path(home) / ".netrc")
         try:
             return netrc.netrc(path)

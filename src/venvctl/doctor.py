@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from venvctl import hooklocks, hookscript
+from venvctl import hooklocks, hookscript, settings
 from venvctl.checks import environments, machine, project, services
 from venvctl.checks.finding import Finding, Status, ok, problem, warning
 from venvctl.errors import RootError, TargetError, UsageError, VenvctlError
@@ -64,14 +64,21 @@ class Doctor:
             watched = {one.specification.lock.parent for one in registrations}
             yield from _told("inotify", machine.inotify(len(watched)))
             yield from _told("daemon", services.daemon(len(registrations)))
-            if not self._offline:
-                yield from _told("index", services.index())
+            yield from _told("configuration", self._configuration())
             yield from _told("hooks", self._hooks())
             yield from _told("compose", services.compose_plugin())
             for registration in registrations:
                 yield from _told("lock", environments.lock(registration))
             found = yield from self._read_project()
             yield from self._ask_engine(registrations, found)
+
+    def _configuration(self) -> Iterator[Finding]:
+        """Whether the configuration files can be used, and the indexes that they name."""
+        network = settings.load()
+        for path in network.files:
+            yield ok("configuration", f"{path} can be used.")
+        if not self._offline:
+            yield from services.index(network)
 
     def _registrations(self) -> Generator[Finding, None, list[Registration]]:
         """The environments of the root; those that can't be read are findings."""
@@ -180,12 +187,12 @@ class Doctor:
             repository = Repository.find(self._cwd)
         except UsageError:
             return
-        settings = hookscript.load_settings(repository)
-        if settings is None:
+        installed = hookscript.load_settings(repository)
+        if installed is None:
             return
         missing = [
             lock
-            for lock in hooklocks.compared(repository, settings, self._root)
+            for lock in hooklocks.compared(repository, installed, self._root)
             if lock not in hookscript.compared(repository)
         ]
         if missing:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from venvctl import disk, pins
-from venvctl.credentials import Credentials, NamedIndex, redact
+from venvctl.credentials import NamedIndex, origin, redact
 from venvctl.errors import IntegrityError, UnavailableError, VenvctlError
-from venvctl.mirrors import locate
-from venvctl.transport import FinalFault, PassingFault, Transport
+from venvctl.listing import locate
+from venvctl.settings import Settings
+from venvctl.transport import FinalFault, PassingFault, SilentFault, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +35,7 @@ _BLOCK = 256 << 10
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _PARTIAL = 206
+_ATTEMPTS_BEFORE_MIRRORS = 2
 _HINT_ANYWHERE = "Name an index that has them in venvctl.index, or lock other versions."
 _HINT_OFFLINE = "Run it again with the network on, without --offline."
 
@@ -46,6 +48,7 @@ class FetchSettings:
         mirrors: index URLs where a file is looked up by its hash when the lock's own URLs fail.
         indexes: indexes by name and URL, for their credentials.
         insecure_hosts: ``host`` or ``host:port`` that may be asked over plain HTTP.
+        network: the configuration: further indexes and insecure hosts, and how they are reached.
         offline: ask nobody.
         parallel: how many files at a time.
         attempts: how often one URL is asked at most.
@@ -59,6 +62,7 @@ class FetchSettings:
     mirrors: tuple[str, ...] = field(default=(), repr=False)
     indexes: tuple[NamedIndex, ...] = ()
     insecure_hosts: frozenset[str] = frozenset()
+    network: Settings = field(default_factory=Settings)
     offline: bool = False
     parallel: int = 16
     attempts: int = 5
@@ -123,6 +127,10 @@ def _title(file: SelectedFile) -> str:
     )
 
 
+class _GivenUp(FinalFault):
+    """A host that gives no answer, and is not asked again before the mirrors."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Partial:
     """What has arrived of one file so far."""
@@ -164,13 +172,14 @@ class _Work:
         self._end = time.monotonic() + settings.deadline
         self._stop = threading.Event()
         self._transport: Transport | None = None
+        self._silent: set[tuple[str, str, int]] = set()  # hosts that gave no answer
 
     def run(self, files: Sequence[SelectedFile]) -> list[tuple[SelectedFile, str]]:
         """Fetch them all; says which can't be had, and why."""
         if not self._settings.offline:
-            self._transport = Transport(
-                Credentials(self._settings.indexes),
-                insecure_hosts=self._settings.insecure_hosts,
+            self._transport = self._settings.network.transport(
+                self._settings.indexes,
+                self._settings.insecure_hosts,
                 connections=self._settings.parallel,
                 stall=self._settings.stall,
             )
@@ -198,10 +207,12 @@ class _Work:
             return "it is not in the store, and the network is off"
         partial = _Partial(path=self._temporary / file.sha256)
         reasons: list[str] = []
-        for url in self._urls(file, self._transport, reasons):
+        for url, attempts in self._urls(file, self._transport, reasons):
             try:
                 with disk.translate(partial.path, needed=self._needed):
-                    self._patiently(file, url, self._transport, partial)
+                    self._patiently(file, url, self._transport, partial, attempts)
+            except _GivenUp:
+                continue  # it gets another chance when the mirrors have failed
             except FinalFault as fault:
                 reasons.append(f"{redact(url)} {fault}")
                 partial.restart()
@@ -223,32 +234,59 @@ class _Work:
         if self._arrived is not None:
             self._arrived(file, stored)
 
-    def _urls(self, file: SelectedFile, transport: Transport, reasons: list[str]) -> Iterator[str]:
-        """The lock's URLs, then those of the mirrors; a mirror is asked only when it is needed."""
-        yield from file.urls
-        for mirror in self._settings.mirrors:
+    def _urls(
+        self, file: SelectedFile, transport: Transport, reasons: list[str]
+    ) -> Iterator[tuple[str, int]]:
+        """The lock's URLs, then those of the mirrors, each with how often to ask a silent host.
+
+        A mirror is asked only when it is needed. Where there is one, a host that gives no answer
+        (a firewall may be between) is soon left, and asked again when the mirrors have failed.
+        """
+        most = self._settings.attempts
+        mirrors = dict.fromkeys((*self._settings.mirrors, *self._settings.network.mirrors))
+        for url in file.urls:
+            if not self._is_silent(url):
+                yield url, _ATTEMPTS_BEFORE_MIRRORS if mirrors else most
+        for mirror in mirrors:
             try:
-                url = locate(transport, mirror, name=file.name, sha256=file.sha256)
+                url_there = locate(transport, mirror, name=file.name, sha256=file.sha256)
             except (FinalFault, PassingFault) as fault:
                 reasons.append(f"the index {redact(mirror)} {fault}")
                 continue
-            if url is None:
+            if url_there is None:
                 reasons.append(f"the index {redact(mirror)} has no file of that hash")
             else:
-                yield url
+                yield url_there, most
+        if mirrors:
+            yield from ((url, most) for url in file.urls if self._is_silent(url))
+
+    def _is_silent(self, url: str) -> bool:
+        try:
+            return origin(url) in self._silent
+        except ValueError:
+            return False  # asking for it says what is wrong with it
 
     def _patiently(
-        self, file: SelectedFile, url: str, transport: Transport, partial: _Partial
+        self,
+        file: SelectedFile,
+        url: str,
+        transport: Transport,
+        partial: _Partial,
+        silences: int,
     ) -> None:
         """Try until it is there, or trying makes no sense any more."""
-        for attempt in range(1, self._settings.attempts + 1):
+        most = self._settings.attempts
+        for attempt in range(1, most + 1):
             try:
                 self._attempt(file, url, transport, partial)
             except PassingFault as fault:
                 # Full jitter, so that many clients that failed together don't come back together.
                 wait = random.uniform(0, self._settings.backoff * 2 ** (attempt - 1))  # noqa: S311 - no secret
                 wait = max(wait, fault.retry_after or 0.0)
-                if attempt == self._settings.attempts:
+                if isinstance(fault, SilentFault) and silences <= attempt < most:
+                    self._silent.add(origin(url))
+                    raise _GivenUp(str(fault)) from fault
+                if attempt == most:
                     raise FinalFault(f"{fault}, {attempt} times") from fault
                 if time.monotonic() + wait > self._end:
                     raise FinalFault(f"{fault}, and there is no time to wait longer") from fault

@@ -1,20 +1,24 @@
-"""What an index lists for a project now: its files, and which of them were yanked.
+"""What an index lists for a project now: its files, with everything that it tells of them.
 
-Follows the simple repository API: PEP 503 and PEP 691, with PEP 592 (yanked files) and PEP 792
-(project status).
+Follows the simple repository API: PEP 503 and PEP 691, with PEP 592 (yanked files), PEP 700 (sizes,
+times) and PEP 792 (project status).
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import random
+import time
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from venvctl.transport import FinalFault
+from venvctl.transport import FinalFault, PassingFault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from venvctl.transport import Transport
 
 _JSON = "application/vnd.pypi.simple.v1+json"
@@ -25,6 +29,8 @@ _FAULTS = (
     *(RecursionError, AssertionError),
 )
 _PAGE_SIZE = 64 << 20  # bytes; the largest project pages of public indexes have about 10 MB
+_ATTEMPTS = 3
+_LONGEST_WAIT = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,15 +38,28 @@ class ListedFile:
     """One file of a project's page.
 
     Attributes:
-        sha256: lower-case hexadecimal; "" where the index tells none.
+        url: where it is; it may carry credentials, so it is never shown.
+        hashes: algorithm → lower-case hexadecimal digest; empty where the index tells none.
+        requires_python: which Pythons it is for (PEP 440), as the index has it; "" for all.
+        size: in bytes, where the index tells.
+        upload_time: RFC 3339, where the index tells.
         yanked: whether it was.
         reason: why, where the index tells.
     """
 
     name: str
-    sha256: str
+    url: str = field(default="", repr=False)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    requires_python: str = ""
+    size: int | None = None
+    upload_time: str = ""
     yanked: bool = False
     reason: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """Lower-case hexadecimal; "" where the index tells none."""
+        return self.hashes.get("sha256", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,50 +76,110 @@ class Listing:
     status_reason: str = ""
 
 
-def ask(transport: Transport, index: str, name: str) -> Listing:
+def ask(
+    transport: Transport, index: str, name: str, *, keep: Callable[[str], bool] = lambda _: True
+) -> Listing:
     """Ask an index for a project's page.
 
     Args:
         transport: asks.
         index: the index URL, with or without a slash at its end.
         name: of the project, normalised (PEP 503).
+        keep: says of a file's name whether it is wanted; a page can have thousands of them.
 
     Raises:
         AbsentFault: the index has no such project.
         FinalFault, PassingFault: as `Transport.get`.
     """
-    page = index.rstrip("/") + f"/{name}/"
-    with transport.get(page, {"Accept": _ACCEPT}) as response:
-        data = response.read(_PAGE_SIZE + 1)
+    return read(transport, index.rstrip("/") + f"/{name}/", keep=keep)
+
+
+def read(
+    transport: Transport, url: str, *, keep: Callable[[str], bool] = lambda _: True
+) -> Listing:
+    """Read one page, of a project or any other with links to files.
+
+    Raises:
+        AbsentFault, FinalFault, PassingFault: as `Transport.get`.
+    """
+    # A page of thousands of files is a tenth of its size when compressed.
+    with transport.get(url, {"Accept": _ACCEPT, "Accept-Encoding": "gzip"}) as response:
+        data = response.read(_PAGE_SIZE + 1, decode_content=True)
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
     if len(data) > _PAGE_SIZE:
         raise FinalFault(f"is a page of more than {_PAGE_SIZE:,} bytes")
     try:
-        return _from_json(json.loads(data)) if kind == _JSON else _from_html(data)
+        if kind == _JSON:
+            return _from_json(json.loads(data), url, keep)
+        return _from_html(data, url, keep)
     except _FAULTS as error:
         raise FinalFault("is not a page of the simple repository API") from error
 
 
-def _from_json(page: dict[str, Any]) -> Listing:
+def patiently(
+    transport: Transport, index: str, name: str, *, keep: Callable[[str], bool] = lambda _: True
+) -> Listing:
+    """The same as `ask`, up to three times.
+
+    Raises:
+        AbsentFault, FinalFault, PassingFault: as `ask`.
+    """
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return ask(transport, index, name, keep=keep)
+        except PassingFault as fault:
+            # Full jitter, as in `fetch`; an index that wants longer is told of as it is.
+            time.sleep(min(fault.retry_after or random.uniform(0, 0.5 * 2**attempt), _LONGEST_WAIT))  # noqa: S311 - no secret
+    return ask(transport, index, name, keep=keep)
+
+
+def locate(transport: Transport, index: str, *, name: str, sha256: str) -> str | None:
+    """Where an index has a file of that hash; None if it has none.
+
+    Args:
+        transport: asks.
+        index: the index URL, with or without a slash at its end.
+        name: of the project, normalised (PEP 503).
+        sha256: lower-case hexadecimal.
+
+    Raises:
+        FinalFault, PassingFault: as `Transport.get`.
+    """
+    for file in patiently(transport, index, name).files:
+        if file.sha256 == sha256:
+            return file.url
+    return None
+
+
+def _from_json(page: dict[str, Any], url: str, keep: Callable[[str], bool]) -> Listing:
     status = page.get("project-status") or {}
     return Listing(
         files=tuple(
             ListedFile(
                 name=str(file["filename"]),
-                sha256=str(file["hashes"].get("sha256", "")),
+                url=urljoin(url, str(file["url"])),
+                hashes=_lower(file["hashes"]),
+                requires_python=str(file.get("requires-python") or ""),
+                size=size if isinstance(size := file.get("size"), int) else None,
+                upload_time=str(file.get("upload-time") or ""),
                 # "may be either ... true, or a string" that is the reason (PEP 691)
                 yanked=file.get("yanked", False) is not False,
                 reason=yanked if isinstance(yanked := file.get("yanked", ""), str) else "",
             )
             for file in page["files"]
+            if keep(file["filename"])
         ),
         status=str(status.get("status", "active")),
         status_reason=str(status.get("reason") or ""),
     )
 
 
-def _from_html(data: bytes) -> Listing:
-    page = _Page()
+def _lower(hashes: Mapping[str, str]) -> dict[str, str]:
+    return {str(name).lower(): str(digest).lower() for name, digest in hashes.items()}
+
+
+def _from_html(data: bytes, url: str, keep: Callable[[str], bool]) -> Listing:
+    page = _Page(url, keep)
     page.feed(data.decode("utf-8", "replace"))
     return Listing(files=tuple(page.files), status=page.status, status_reason=page.status_reason)
 
@@ -108,25 +187,34 @@ def _from_html(data: bytes) -> Listing:
 class _Page(HTMLParser):
     """Collects a page's files."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str, keep: Callable[[str], bool]) -> None:
         super().__init__()
+        self._base = url
+        self._keep = keep
         self.files: list[ListedFile] = []
         self.status = "active"
         self.status_reason = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
-        if tag == "meta" and found.get("name") == "pypi:project-status":
+        if tag == "base" and (link := found.get("href")):
+            self._base = urljoin(self._base, link)
+        elif tag == "meta" and found.get("name") == "pypi:project-status":
             self.status = found.get("content") or "active"
         elif tag == "meta" and found.get("name") == "pypi:project-status-reason":
             self.status_reason = found.get("content") or ""
         elif tag == "a" and (link := found.get("href")):
-            parts = urlsplit(link)
-            algorithm, _, digest = parts.fragment.partition("=")
+            target, fragment = urldefrag(link)
+            algorithm, _, digest = fragment.partition("=")
+            name = unquote(urlsplit(target).path.rpartition("/")[2])
+            if not self._keep(name):
+                return
             self.files.append(
                 ListedFile(
-                    name=unquote(parts.path.rpartition("/")[2]),
-                    sha256=digest if algorithm == "sha256" else "",
+                    name=name,
+                    url=urljoin(self._base, target),
+                    hashes=_lower({algorithm: digest}) if digest else {},
+                    requires_python=found.get("data-requires-python") or "",
                     yanked="data-yanked" in found,
                     reason=found.get("data-yanked") or "",
                 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from packaging.utils import (
 from packaging.version import Version
 
 from venvctl import indexes
+from venvctl.credentials import NamedIndex
 from venvctl.errors import ChangedFileError, UnavailableError
 from venvctl.indexes import IndexFile, IndexOptions
 from venvctl.lockfiles.entries import holds, place_of
@@ -24,12 +27,12 @@ from venvctl.pinstore import PinRecord, PinStore
 from venvctl.selection import selected_twice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from venvctl.lockfiles.model import Index, Lock, Pin
     from venvctl.selection import SelectedFile
     from venvctl.target import Target
+    from venvctl.transport import Transport
 
 __all__ = ["PinRecord", "PinStore", "changed", "resolve"]
 
@@ -39,9 +42,10 @@ def resolve(
     target: Target,
     store: PinStore,
     *,
-    offline: bool = False,
+    transport: Callable[[Sequence[NamedIndex], Sequence[str]], Transport] | None,
     index: IndexOptions | None = None,
     refresh: bool = False,
+    accept: Collection[str] = (),
     stored: Callable[[str], str] = lambda _: "",
 ) -> Pylock:
     """Complete a lock by the files of its pins, as far as they apply to a target.
@@ -52,9 +56,12 @@ def resolve(
         lock: what was read.
         target: the interpreter it is for.
         store: the records.
-        offline: never ask the index.
+        transport: makes what asks the index, of the indexes whose logins it may use and the hosts
+            that it may ask without HTTPS; None: nothing may be asked.
         index: indexes for a lock that names none.
         refresh: ask for every pin again; what is on record must not have changed.
+        accept: packages whose files may have changed at the index: they are asked for again, and
+            what it has now is what counts from then on.
         stored: the name of the file that the store keeps under a SHA-256, or ""; asked only for a
             pin of which neither record nor index has an allowed file.
 
@@ -68,12 +75,18 @@ def resolve(
     wanted = [_Wanted(pin, indexes.effective(pin.index, options)) for pin in pins]
     for each in wanted:
         each.record = store.load(each.pin, source=each.source, python=target.python_version)
-    if not offline:
+        each.accepted = each.pin.name in accept
+    missing = [each for each in wanted if refresh or each.accepted or not each.is_known]
+    if missing and transport:
         hosts = (*lock.insecure_hosts, *options.insecure_hosts)
-        missing = [each for each in wanted if refresh or not each.is_known]
-        _ask(missing, store, target, hosts)
-    packages = [_package(each, stored) for each in wanted]
-    _check_had([each for each, package in zip(wanted, packages, strict=True) if not package])
+        urls = (url for each in missing for url in (each.index.url, *each.index.extra) if url)
+        with closing(
+            transport([NamedIndex(url=url) for url in dict.fromkeys(urls)], hosts)
+        ) as asking:
+            _ask(missing, store, target, asking, hosts)
+    packages = [_package(each, target, stored) for each in wanted]
+    lost = [each for each, package in zip(wanted, packages, strict=True) if not package]
+    _check_had(lost, target)
     return Pylock(
         lock_version=lock.pylock.lock_version,
         environments=lock.pylock.environments,
@@ -93,11 +106,7 @@ def changed(file: SelectedFile, found: str) -> ChangedFileError:
         file: a selected file whose `recorded` is true.
         found: SHA-256 (hex) of what the index served.
     """
-    return ChangedFileError(
-        f"The index now serves another file as {file.file} of {file.name} {file.version}:"
-        f" its SHA-256 is {found}, and was {file.sha256} when it was first asked.",
-        hint="Find out why: an index must not change a file. Pin another version until then.",
-    )
+    return _changed(file.name, file.version, file.file, now=found, was=file.sha256)
 
 
 @dataclass(slots=True)
@@ -108,6 +117,7 @@ class _Wanted:
     index: Index
     record: PinRecord | None = None
     reason: str = ""  # why the index can't give it
+    accepted: bool = False  # whether its files may have changed
 
     @property
     def source(self) -> str:
@@ -119,11 +129,15 @@ class _Wanted:
     def is_known(self) -> bool:
         return self.record is not None and self.record.knows(self.pin.hashes)
 
+    @property
+    def recorded(self) -> tuple[IndexFile, ...]:
+        return self.record.files if self.record else ()
+
     def allowed(self) -> list[IndexFile]:
         """The files on record that the lock's hashes and options allow."""
         return [
             file
-            for file in (self.record.files if self.record else ())
+            for file in self.recorded
             if not (self.pin.no_binary and file.is_wheel)
             and not (self.pin.only_binary and not file.is_wheel)
             and (not self.pin.hashes or not file.hash_texts().isdisjoint(self.pin.hashes))
@@ -154,7 +168,11 @@ def _applicable(lock: Lock, target: Target) -> tuple[list[Pin], list[Package]]:
 
 
 def _ask(
-    missing: Sequence[_Wanted], store: PinStore, target: Target, insecure_hosts: Sequence[str]
+    missing: Sequence[_Wanted],
+    store: PinStore,
+    target: Target,
+    transport: Transport,
+    insecure_hosts: Sequence[str],
 ) -> None:
     """Ask each index once for all pins that are missing, and keep what it says."""
     by_index: dict[Index, list[_Wanted]] = {}
@@ -164,7 +182,7 @@ def _ask(
         answer = indexes.ask(
             [(each.pin.name, each.pin.version) for each in group],
             index,
-            python=target.version,
+            transport=transport,
             insecure_hosts=insecure_hosts,
         )
         for each in group:
@@ -185,50 +203,74 @@ def _merged(
             no hashes that could tell which is right.
     """
     pin = each.pin
-    merged = {file.name: file for file in (each.record.files if each.record else ())}
     unserved = {*pin.hashes, *(each.record.unserved if each.record else ())}
     before = store.others(pin, source=each.source)
-    for file in files:
+    now = list(files)
+    for file in now:
         unserved -= file.hash_texts()
+    if each.accepted:
+        names = {file.name for file in now}
+        kept = [file for file in each.recorded if file.name not in names]
+        _replace(before, now, store)
+    else:
+        kept = list(each.recorded)
         if not pin.hashes:
-            _check_unchanged(pin, file, before)
-        if file.name not in merged or not file.hash_texts().isdisjoint(pin.hashes):
-            merged[file.name] = file
+            for file in now:
+                _check_unchanged(pin, file, before)
+    merged = {(file.name, file.hashes.get("sha256", "")): file for file in (*kept, *now)}
     return PinRecord(
         source=each.source,
         name=pin.name,
         version=pin.version,
         python=target.python_version,
-        files=tuple(merged[name] for name in sorted(merged)),
+        files=tuple(sorted(merged.values(), key=lambda file: file.name)),
         unserved=tuple(sorted(unserved)),
     )
 
 
-def _check_unchanged(pin: Pin, file: IndexFile, before: Iterable[tuple[Path, PinRecord]]) -> None:
-    for path, record in before:
-        for old in record.files:
-            was, now = old.hashes.get("sha256"), file.hashes.get("sha256")
-            if old.name == file.name and was != now:
-                raise ChangedFileError(
-                    f"The index now serves another file as {file.name} of {pin.name} {pin.version}:"
-                    f" its SHA-256 is {now}, and was {was} when it was first asked.",
-                    hint=f"Find out why: an index must not change a file. To trust the new one,"
-                    f" remove {path}.",
-                )
+def _check_unchanged(pin: Pin, file: IndexFile, before: Iterable[PinRecord]) -> None:
+    for record in before:
+        known = [old.hashes.get("sha256") for old in record.files if old.name == file.name]
+        now = file.hashes.get("sha256")
+        if known and now not in known:
+            raise _changed(pin.name, pin.version, file.name, now=str(now), was=str(known[0]))
 
 
-def _package(each: _Wanted, stored: Callable[[str], str]) -> Package | None:
-    """The package with the files that are allowed; None where there is none."""
-    pin, files = each.pin, each.allowed()
+def _replace(before: Iterable[PinRecord], now: Sequence[IndexFile], store: PinStore) -> None:
+    """Let the records of other Pythons have the files, of those they have, as they are now."""
+    for record in before:
+        known = {file.name for file in record.files}
+        changed = [file for file in now if file.name in known]
+        names = {file.name for file in changed}
+        kept = [file for file in record.files if file.name not in names]
+        files = sorted((*kept, *changed), key=lambda file: file.name)
+        store.save(dataclasses.replace(record, files=tuple(files)))
+
+
+def _changed(name: str, version: str, file: str, *, now: str, was: str) -> ChangedFileError:
+    return ChangedFileError(
+        f"The index now serves another file as {file} of {name} {version}: its SHA-256 is {now},"
+        f" and was {was} when it was first asked.",
+        hint="Find out why: an index must not change a file. Once you know,"
+        f" `venvctl sync --accept {name}` takes the new one.",
+    )
+
+
+def _package(each: _Wanted, target: Target, stored: Callable[[str], str]) -> Package | None:
+    """The package with the files that are allowed and suit the Python; None where there is none."""
+    pin = each.pin
+    files = [file for file in each.allowed() if file.suits(target.version)]
     if not files:
         digests = [text.removeprefix("sha256:") for text in pin.hashes if text[:7] == "sha256:"]
         files = [
             IndexFile(name=name, url="", hashes={"sha256": digest})
             for digest in digests
+            if not any(file.hashes.get("sha256") == digest for file in each.recorded)
             if (name := stored(digest)) and _is_of(name, pin)
         ]
     if not files:
         return None
+    version, files = _best_version(files, target)
     wheels = [
         PackageWheel(
             name=file.name,
@@ -254,11 +296,34 @@ def _package(each: _Wanted, stored: Callable[[str], str]) -> Package | None:
     ]
     return Package(
         name=canonicalize_name(pin.name),
-        version=_version(files[0].name) or Version(pin.version),
+        version=version or Version(pin.version),
         sdist=sdists[0] if sdists else None,
         wheels=wheels or None,
         tool={"venvctl": {"place": pin.place, "recorded": not pin.hashes}},
     )
+
+
+def _best_version(
+    files: Sequence[IndexFile], target: Target
+) -> tuple[Version | None, list[IndexFile]]:
+    """The files of one version: of several with local labels (1.0+cpu) the highest that suits.
+
+    A pin without a label means any of them (PEP 440), and pip and uv take the highest.
+    """
+    groups: dict[Version | None, list[IndexFile]] = {}
+    for file in files:
+        groups.setdefault(_version(file.name), []).append(file)
+    if len(groups) == 1:
+        return next(iter(groups.items()))
+    tags = set(target.wheel_tags())
+    ordered = sorted(groups.items(), key=lambda item: item[0] or Version("0"), reverse=True)
+    for version, group in ordered:
+        if any(
+            not file.is_wheel or not tags.isdisjoint(parse_wheel_filename(file.name)[-1])
+            for file in group
+        ):
+            return version, group
+    return ordered[0]
 
 
 def _is_of(file: str, pin: Pin) -> bool:
@@ -282,16 +347,19 @@ def _version(file: str) -> Version | None:
         return None  # from before PEP 625
 
 
-def _check_had(lost: Sequence[_Wanted]) -> None:
+def _check_had(lost: Sequence[_Wanted], target: Target) -> None:
     """Name every pin at once that no file can be had for."""
     if not lost:
         return
     lines = []
     for each in lost:
         if each.reason:
-            why = f"the index hasn't it: {each.reason}"
+            why = f"the index can't give it: {each.reason}"
         elif each.record is None:
             why = "it has no pin record, and the index may not be asked"
+        elif allowed := each.allowed():
+            asked = ", ".join(sorted({file.requires_python for file in allowed}))
+            why = f"its files are for Python {asked}, and the image has {target.version}"
         else:
             names = ", ".join(file.name for file in each.record.files) or "no files"
             why = f"the lock's hashes or options allow none of the index's files ({names})"

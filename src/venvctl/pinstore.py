@@ -27,8 +27,8 @@ _SCHEMA = 1
 class PinRecord:
     """What one index had for one name and version, for one minor version of Python.
 
-    uv leaves out wheels for older Pythons than it is asked for. So that a file which an index gets
-    later never changes what an environment is, each minor version of Python has its own record.
+    A file that an index gets later must never change what an environment is, and one that it gets
+    for a new Python must be found: each minor version of Python has its own record.
 
     Attributes:
         source: the indexes that were asked, without credentials.
@@ -65,11 +65,11 @@ class PinStore:
         path = self._path(source, pin.name, pin.version, python)
         return _read(path) if path.exists() else None
 
-    def others(self, pin: Pin, *, source: str) -> list[tuple[Path, PinRecord]]:
-        """The records of a pin for every Python, with their files."""
+    def others(self, pin: Pin, *, source: str) -> list[PinRecord]:
+        """The records of a pin for every Python."""
         directory = self._path(source, pin.name, pin.version, "").parent
         return [
-            (path, _read(path))
+            _read(path)
             for path in sorted(directory.glob(f"{canonicalize_version(pin.version)}-*.json"))
         ]
 
@@ -118,6 +118,7 @@ def _decode(tables: Mapping[str, Any]) -> PinRecord:
                 hashes={str(key): str(value) for key, value in file["hashes"].items()},
                 size=None if file["size"] is None else int(file["size"]),
                 upload_time=str(file["upload_time"]),
+                requires_python=str(file.get("requires_python", "")),
             )
             for file in tables["files"]
         ),

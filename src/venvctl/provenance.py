@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import re
 from typing import TYPE_CHECKING
 
 from venvctl import indexes, lockfiles
 from venvctl.errors import LockError
-from venvctl.indexes import IndexOptions
-from venvctl.lockfiles import uv_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from venvctl.indexes import IndexOptions
     from venvctl.lockfiles import Lock
     from venvctl.progress import Progress
     from venvctl.registration import Registration
-
-_UV_DEFAULT = re.compile(r"by\s+default:\s+<(https://[^>\s]+)>")
 
 
 class Provenance:
@@ -28,6 +23,7 @@ class Provenance:
         registration: its lock, and what its label venvctl.index names; None if nothing is known.
         named: URLs of indexes that the user names instead of all that.
         progress: warned of a lock that can't be read.
+        options: the configured indexes.
 
     Attributes:
         direct: names of packages that never were in an index.
@@ -35,16 +31,21 @@ class Provenance:
     """
 
     def __init__(
-        self, registration: Registration | None, named: tuple[str, ...], progress: Progress
+        self,
+        registration: Registration | None,
+        named: tuple[str, ...],
+        progress: Progress,
+        options: IndexOptions,
     ) -> None:
         lock = _lock(registration, progress) if registration else None
         self.insecure_hosts = lock.insecure_hosts if lock else ()
+        self._options = options
         self._named = named
         self._labelled = registration.specification.index if registration else ()
         self._of: dict[str, tuple[str, ...]] = {}
         self.direct: set[str] = set()
         for pin in lock.pins if lock else ():
-            index = indexes.effective(pin.index, IndexOptions())
+            index = indexes.effective(pin.index, self._options)
             self._of[pin.name] = tuple(filter(None, (index.url, *index.extra)))
         for package in lock.pylock.packages if lock else ():
             if package.index:
@@ -67,17 +68,10 @@ class Provenance:
     def _configured(self) -> tuple[str, ...]:
         """The default index: that of the configuration, else uv's own, as uv tells it."""
         if self._default is None:
-            index = indexes.effective(lockfiles.Index(), IndexOptions())
-            url = index.url or os.environ.get("PIP_INDEX_URL", "") or _uv_default()
+            index = indexes.effective(lockfiles.Index(), self._options)
+            url = index.url or indexes.default_url()
             self._default = tuple(filter(None, (url, *index.extra)))
         return self._default
-
-
-def _uv_default() -> str:
-    with uv_command.directory({}) as directory:
-        done = uv_command.run(["help", "pip", "compile"], within=directory)
-    match = _UV_DEFAULT.search(done.stdout)
-    return match[1] if match else ""
 
 
 def _lock(registration: Registration, progress: Progress) -> Lock | None:

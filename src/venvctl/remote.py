@@ -182,6 +182,7 @@ class Remote:
             "force": options.force,
             "dry_run": options.dry_run,
             "offline": options.offline,
+            "accept": sorted(options.accept),
             "restart": options.restart,
             "defer_rollout": options.defer_rollout,
             "recreated": sorted(options.recreated),

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from venvctl import disk, fetch, generations, interpreters, trees, unpacking
+from venvctl import settings as network
 from venvctl.contents import SURPLUS, contents, link_target
 from venvctl.errors import IntegrityError, UnavailableError
 from venvctl.extraction import PREFIX
@@ -121,6 +122,7 @@ def _mend_wheels(
         mirrors=tuple(dict.fromkeys(mirrors)),
         # Only an index that was named insecure on purpose comes into a snapshot.
         insecure_hosts=frozenset(url.netloc for url in urls if url.scheme == "http"),
+        network=network.load(),
         offline=offline,
     )
     try:

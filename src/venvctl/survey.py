@@ -29,6 +29,7 @@ class SyncOptions:
         force: sync although nothing changed, and to a key that is held.
         dry_run: decide, and do nothing.
         offline: use the store and the pin records alone.
+        accept: packages whose files at the index may have changed since they were recorded.
         restart: roll out; otherwise the holders stay on what they run.
         recreated: services that compose is about to recreate, whose containers may therefore run
             another interpreter still.
@@ -41,6 +42,7 @@ class SyncOptions:
     force: bool = False
     dry_run: bool = False
     offline: bool = False
+    accept: frozenset[str] = frozenset()
     restart: bool = True
     recreated: frozenset[str] = frozenset()
     defer_rollout: bool = False
@@ -92,6 +94,8 @@ def look(work: Work) -> Look:
         conditions.append("its last rollout was interrupted")
     if work.options.force:
         conditions.append("--force asks for it")
+    if work.options.accept:
+        conditions.append("--accept asks for it")
     images = interpreters.images(work.registration, work.root)
     lock = str(work.registration.specification.lock)
     paths = plan.lock_paths(state.inputs)
@@ -136,7 +140,7 @@ def read_lock(work: Work) -> Lock:
 
 def select(work: Work, lock: Lock, target: Target) -> Selection:
     """Choose the files that the lock names for the target; asks the index for new pins only."""
-    from venvctl import pins, selection  # noqa: PLC0415 - a sync with nothing to do does without
+    from venvctl import pins, selection, settings  # noqa: PLC0415 - a sync with nothing to do does without
 
     work.watch.stage("selecting")
     store = work.root.store
@@ -145,12 +149,17 @@ def select(work: Work, lock: Lock, target: Target) -> Selection:
         path = store.wheel(sha256)
         return path.name if path else ""
 
+    for name in sorted(work.options.accept - {pin.name for pin in lock.pins}):
+        work.watch.warn(f"--accept {name}: the lock has no pin of that name.")
+    network = settings.load()
     pylock = pins.resolve(
         lock,
         target,
         work.root.pins,
-        offline=work.options.offline,
+        transport=None if work.options.offline else network.transport,
+        index=network.options(),
         refresh=work.options.force and not work.options.offline,
+        accept=work.options.accept,
         stored=stored,
     )
     return selection.select(
@@ -159,7 +168,7 @@ def select(work: Work, lock: Lock, target: Target) -> Selection:
         extras=lock.extras,
         groups=lock.groups,
         builds=work.registration.specification.builds == "allow",
-        insecure_hosts=lock.insecure_hosts,
+        insecure_hosts=(*lock.insecure_hosts, *network.insecure_hosts),
     )
 
 

@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies_environment, proxy_bypass
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -24,6 +24,7 @@ from venvctl.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
 
     from urllib3.response import BaseHTTPResponse
 
@@ -61,17 +62,27 @@ class PassingFault(Exception):  # noqa: N818 - the same
         self.retry_after = retry_after
 
 
+class SilentFault(PassingFault):
+    """No answer at all: nobody is there, or a firewall is between."""
+
+
 class Transport:
     """Requests over kept connections, from any thread.
 
-    TLS trusts what SSL_CERT_FILE and SSL_CERT_DIR name, else the system's own authorities. Proxies
-    are those of HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY.
+    TLS trusts what SSL_CERT_FILE and SSL_CERT_DIR name, else the system's own authorities, and
+    those of `ca_file` besides. Proxies are those of HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY.
 
     Args:
         credentials: for URLs that have none in themselves.
         insecure_hosts: ``host`` or ``host:port`` that may be asked over plain HTTP.
         connections: kept for each host.
         stall: seconds without a byte, and for all headers, after which an answer is given up.
+        ca_file: PEM certificates to trust besides.
+        proxies: URLs of proxies by scheme, and what goes without under ``no``, as
+            `getproxies_environment` gives them, where the variables name none.
+
+    Raises:
+        ConfigurationError: certificates can't be read.
     """
 
     def __init__(
@@ -81,11 +92,14 @@ class Transport:
         insecure_hosts: Collection[str] = (),
         connections: int = 16,
         stall: float = 30.0,
+        ca_file: Path | None = None,
+        proxies: Mapping[str, str] | None = None,
     ) -> None:
         self._credentials = credentials
+        self._proxies = {**(proxies or {}), **getproxies_environment()}
         self._insecure_hosts = frozenset(host.lower() for host in insecure_hosts)
         self._timeout = urllib3.Timeout(connect=min(_CONNECT_TIMEOUT, stall), read=stall)
-        self._context = _trust()
+        self._context = _trust(ca_file)
         self._options: dict[str, Any] = {
             "maxsize": connections,
             "ssl_context": self._context,
@@ -93,7 +107,7 @@ class Transport:
         }
         self._direct = _watched(urllib3.PoolManager(**self._options), stall)
         self._stall = stall
-        self._proxied: dict[str, urllib3.PoolManager] = {}
+        self._managers: dict[str, urllib3.PoolManager] = {}
         self._guard = threading.Lock()
         self._open: set[BaseHTTPResponse] = set()
 
@@ -102,7 +116,7 @@ class Transport:
         with self._guard:
             for response in self._open:
                 response.shutdown()
-        for manager in (self._direct, *self._proxied.values()):
+        for manager in (self._direct, *self._managers.values()):
             manager.clear()
 
     @contextmanager
@@ -124,7 +138,7 @@ class Transport:
                     f"can't be trusted: {cause.verify_message}. SSL_CERT_FILE can name a file with "
                     "the authority that signed it"
                 ) from error
-            raise PassingFault(f"gives no answer ({_words(error)})") from error
+            raise SilentFault(f"gives no answer ({_words(error)})") from error
         with self._guard:
             self._open.add(response)
         try:
@@ -209,12 +223,12 @@ class Transport:
 
     def _manager(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
-        proxies = getproxies()
-        proxy = proxies.get(parts.scheme) or proxies.get("all") or ""
-        if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        proxy = self._proxies.get(parts.scheme) or self._proxies.get("all") or ""
+        host = parts.netloc.rpartition("@")[2]
+        if not proxy or proxy_bypass(host, self._proxies):
             return self._direct
         with self._guard:
-            if proxy not in self._proxied:
+            if proxy not in self._managers:
                 bare, login = separate(proxy)
                 pair = {"Proxy-Authorization": login.authorization} if login else None
                 try:
@@ -224,11 +238,11 @@ class Transport:
                         f"The proxy {redact(proxy)} can't be used: {_words(error)}.",
                         hint="Check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY.",
                     ) from error
-                self._proxied[proxy] = _watched(manager, self._stall)
-            return self._proxied[proxy]
+                self._managers[proxy] = _watched(manager, self._stall)
+            return self._managers[proxy]
 
 
-def _trust() -> ssl.SSLContext:
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
     for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         path = os.environ.get(variable)
         # OpenSSL would go on with no authority at all, and every index look forged.
@@ -238,7 +252,16 @@ def _trust() -> ssl.SSLContext:
             raise ConfigurationError(
                 f"{variable} names {path}, which does not exist.", hint=f"Correct {variable}."
             )
-    return ssl.create_default_context()
+    context = ssl.create_default_context()
+    if ca_file:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(
+                f"The certificates in {ca_file} can't be used: {error.strerror or error}.",
+                hint="It must be a file in PEM format that venvctl may read.",
+            ) from error
+    return context
 
 
 def _watched(manager: urllib3.PoolManager, stall: float) -> urllib3.PoolManager:

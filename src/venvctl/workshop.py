@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from uv import find_uv_bin
 
 from venvctl import buildsystem, disk, fetch
+from venvctl import settings as configuration
 from venvctl.errors import BuildError, UnavailableError
 from venvctl.probe import Probe
 from venvctl.progress import Silent
@@ -81,7 +82,9 @@ class Workshop:
     def get(self, lock: Pylock) -> list[Path]:
         """Have the wheels that a lock of `buildsystem` names in the store; says where they are."""
         files = buildsystem.wheels(lock, self.builder)
-        settings = fetch.FetchSettings(mirrors=self.specification.index, offline=self.offline)
+        settings = fetch.FetchSettings(
+            mirrors=self.specification.index, network=configuration.load(), offline=self.offline
+        )
         fetch.fetch(files, self.store, settings=settings, progress=Silent())
         return [self.store.get(file, name=file.file) for file in files]
 

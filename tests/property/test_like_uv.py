@@ -22,6 +22,7 @@ from venvctl.indexes import IndexOptions
 from venvctl.lockfiles import LockOptions
 from venvctl.pins import PinStore
 from venvctl.selection import select
+from venvctl.settings import Settings
 from wheelhouse import BuiltWheel, make_wheel
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ MARKERS = (
     *("platform_machine == 'aarch64'", "python_full_version > '3.11.1' and os_name == 'posix'"),
     *("implementation_name == 'pypy'", "'linux' in sys_platform", "python_version in '3.11 3.13'"),
 )
+# Without exclusions (!=3.11.*), which uv ignores; pip and the specification don't.
+PYTHONS = ("", "", ">=3.8", ">=3.12", "<3.12", ">=3.11.8", ">=3.8,<4", "~=3.11.2", ">=3.11,<3.12")
 # uv's word for a platform → the same as images have it.
 PLATFORMS = {
     ("3.11.7", "x86_64-manylinux_2_36"): target("3.11.7"),
@@ -57,11 +60,15 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of a lock: its marker, its wheels (build tag and tag), which of them are allowed."""
+    """One line of a lock: its marker, its wheels (build tag and tag), which of them are allowed.
+
+    `pythons` has the Requires-Python of each.
+    """
 
     marker: str
     wheels: list[tuple[str, str]]
     allowed: list[bool]
+    pythons: list[str]
 
 
 lines = st.builds(
@@ -74,6 +81,7 @@ lines = st.builds(
         unique=True,
     ),
     allowed=st.lists(st.sampled_from((True, True, True, False)), min_size=5, max_size=5),
+    pythons=st.lists(st.sampled_from(PYTHONS), min_size=5, max_size=5),
 )
 
 
@@ -104,7 +112,10 @@ def test_the_selection_is_what_uv_installs(
     for line in content:
         # uv remembers an index's answers, so each example has packages of its own.
         name = f"p{next(_numbers)}"
-        wheels = [publish(folder, index, name, build, tag) for build, tag in line.wheels]
+        wheels = [
+            publish(folder, index, name, *wheel, python=python)
+            for wheel, python in zip(line.wheels, line.pythons, strict=False)
+        ]
         hashes = [
             wheel.sha256 for wheel, allowed in zip(wheels, line.allowed, strict=False) if allowed
         ]
@@ -122,12 +133,14 @@ def publish(
     build: str,
     tag: str,
     requires: Sequence[str] = (),
+    *,
+    python: str = "",
 ) -> BuiltWheel:
     """A wheel that says which file it came from."""
     file = f"{build}-{tag}" if build else tag
     files = {f"{name}.origin": file}
     wheel = make_wheel(folder, name, tag=tag, build=build, files=files, requires=requires)
-    index.add(wheel.path)
+    index.add(wheel.path, requires_python=python)
     return wheel
 
 
@@ -137,7 +150,7 @@ def selected(lock: Path, index: LocalIndex, image: Target) -> dict[str, str] | N
     store = PinStore(lock.parent / "pins")
     options = IndexOptions(url=index.url, insecure_hosts=LOCAL)
     try:
-        pylock = pins.resolve(read, image, store, index=options)
+        pylock = pins.resolve(read, image, store, transport=Settings().transport, index=options)
         selection = select(pylock, image, insecure_hosts=LOCAL)
     except (SelectionError, UnavailableError):
         return None

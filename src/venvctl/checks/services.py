@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import version
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from venvctl import client, compose
+from venvctl import client, compose, indexes, listing
 from venvctl.checks.finding import Finding, ok, problem, warning
 from venvctl.engine.model import Mount, Task
 from venvctl.errors import (
@@ -16,17 +16,19 @@ from venvctl.errors import (
     EngineError,
     EngineUnreachableError,
 )
-from venvctl.lockfiles import uv_command
 from venvctl.lockfiles.locations import redact
+from venvctl.lockfiles.model import Index
 from venvctl.project import ComposeOptions
+from venvctl.transport import AbsentFault, FinalFault, PassingFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from venvctl.engine.model import Engine
+    from venvctl.settings import Settings
 
 MINIMUM_ENGINE = (20, 10)
-_INDEX_SECONDS = "10"
+_INDEX_SECONDS = 10.0
 _SECONDS = 30.0
 _SEEN = "/venvctl-root"
 _INODE = f"import os; print(os.stat({_SEEN!r}).st_ino)"
@@ -164,22 +166,29 @@ def daemon(followed: int) -> Iterator[Finding]:
         yield ok("daemon", "No daemon runs, and nothing is there to follow.")
 
 
-def index() -> Iterator[Finding]:
-    """Whether the package index that uv would ask answers, with this user's settings."""
-    # Some version that surely exists: one that venvctl itself runs with.
-    pin = f"packaging=={version('packaging')}"
-    with uv_command.directory({"one.in": f"{pin}\n"}) as directory:
-        answer = uv_command.run(
-            ["pip", "compile", "--quiet", "--no-cache", "--no-deps", "one.in"],
-            within=directory,
-            environment={"UV_HTTP_TIMEOUT": _INDEX_SECONDS, "UV_HTTP_RETRIES": "0"},
-        )
-    if answer.exit_code:
-        yield warning(
-            "index",
-            f"The package index could not be asked for {pin}: {redact(answer.reason())}.",
-            "Check the network, the proxy (HTTPS_PROXY), the certificates (SSL_CERT_FILE) and "
-            "UV_DEFAULT_INDEX. What is in the store can be synced and restored without it.",
-        )
-        return
-    yield ok("index", "The package index answers.")
+def index(network: Settings) -> Iterator[Finding]:
+    """Whether each index that would be asked for a pin answers, with this user's settings.
+
+    Args:
+        network: the configuration.
+    """
+    asked = indexes.effective(Index(), network.options())
+    urls = (*asked.extra, asked.url or indexes.default_url(), *network.mirrors)
+    with closing(network.transport(stall=_INDEX_SECONDS)) as transport:
+        for url in dict.fromkeys(urls):
+            shown = redact(url)
+            try:
+                # What every public index has; a private one says that it has not, and answers too.
+                listing.ask(transport, url, "packaging", keep=lambda _: False)
+            except AbsentFault:
+                pass
+            except (FinalFault, PassingFault) as fault:
+                yield warning(
+                    "index",
+                    f"The index {shown} can't be asked: it {fault}.",
+                    "Check the network, the proxy (HTTPS_PROXY), the certificates (SSL_CERT_FILE),"
+                    " the login, and the configuration (docs/indexes.md). What is in the store can"
+                    " be synced and restored without it.",
+                )
+                continue
+            yield ok("index", f"The index {shown} answers.")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from packaging.utils import canonicalize_name
 
 from venvctl import evidence
 from venvctl.backend import Backend, Here
@@ -52,6 +53,15 @@ def sync_command(
         typer.Option("--force", help="Sync though nothing changed, and to a key that is held."),
     ] = False,
     offline: options.Offline = False,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--accept",
+            metavar="PACKAGE",
+            help="Take a package's files as its index has them now, though they changed since they"
+            " were recorded; may be given more than once.",
+        ),
+    ] = None,
     no_restart: Annotated[
         bool, typer.Option("--no-restart", help="Leave the containers on what they run.")
     ] = False,
@@ -66,12 +76,22 @@ def sync_command(
 
     Without a name: those of the compose project here, else all that are registered.
     """
+    if accept and offline:
+        raise UsageError(
+            "--accept asks the index, and --offline forbids it.", hint="Leave one of them out."
+        )
     workplace, cwd = Workplace.locate(), options.current_directory()
     compose = options.compose_options(files, project_name, profiles, env_files, project_directory)
     before = evidence.survey(compose, cwd)
     project = find_project(compose, cwd)
     chosen = choose(names or [], workplace, project, compose, cwd)
-    how = SyncOptions(force=force, dry_run=dry_run, offline=offline, restart=not no_restart)
+    how = SyncOptions(
+        force=force,
+        dry_run=dry_run,
+        offline=offline,
+        accept=frozenset(map(canonicalize_name, accept or ())),
+        restart=not no_restart,
+    )
     results, failures, errors = [], [], []
     with display(as_json=json) as progress:
         for one in chosen:
@@ -88,7 +108,7 @@ def sync_command(
         for one in chosen
         if one.backend is workplace.base and one.registration is not None
     ]
-    if dry_run or force or workplace.own is None or len(registrations) < len(chosen):
+    if dry_run or force or accept or workplace.own is None or len(registrations) < len(chosen):
         return answer  # the gate knows of no other root
     basis = evidence.Basis(
         root=workplace.own,

@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from venvctl import changeover, plan
+from venvctl import changeover, plan, settings
 from venvctl.daemon.feed import Feed
 from venvctl.daemon.metrics import Gauges, Metrics, Tally
 from venvctl.daemon.orders import Interrupted
@@ -89,6 +89,7 @@ class Service:
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="worker")
         self._notifier.ready()
         self.feed.tell("daemon", _following(len(self._followed)))
+        self._check_configuration()
         try:
             self._hand_out(pool)
         finally:
@@ -101,7 +102,7 @@ class Service:
         self._wake()
 
     def reload(self) -> None:
-        """Read all registrations again; may be called from a signal handler."""
+        """Read registrations and configuration again; may be called from a signal handler."""
         self._reload = True
         self._wake()
 
@@ -192,6 +193,16 @@ class Service:
                 deaths=health.deaths,
             )
 
+    def _check_configuration(self) -> None:
+        """Tell what is wrong with the configuration files; they are read anew by each sync."""
+        try:
+            files = settings.load().files
+        except VenvctlError as error:
+            self.feed.tell("warning", f"{error.message} {error.hint}".rstrip())
+        else:
+            for path in files:
+                self.feed.tell("daemon", f"The configuration file {path} can be used.")
+
     def _wake(self) -> None:
         with self._changed:
             self._changed.notify()
@@ -206,6 +217,9 @@ class Service:
                 self._reload = False
                 self._notifier.reloading()
                 self._scan()
+                self._check_configuration()
+                # What failed because of it is tried again at once.
+                self.reconcile("the configuration was read again")
                 self._notifier.ready()
             elif self._rescan:
                 self._scan()

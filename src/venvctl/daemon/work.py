@@ -61,6 +61,7 @@ class SyncWish:
                     force=body.flag("force", default=False),
                     dry_run=body.flag("dry_run", default=False),
                     offline=body.flag("offline", default=False),
+                    accept=frozenset(body.texts("accept")),
                     restart=body.flag("restart", default=True),
                     defer_rollout=body.flag("defer_rollout", default=False),
                     recreated=frozenset(body.texts("recreated")),
