@@ -132,7 +132,8 @@ class LocalIndex:
 
     def url_with(self, user: str, password: str) -> str:
         """The index URL with credentials in it."""
-        return f"{self._scheme}://{quote(user)}:{quote(password)}@{self.host}/simple/"
+        login = f"{quote(user, safe='')}:{quote(password, safe='')}"
+        return f"{self._scheme}://{login}@{self.host}/simple/"
 
     def add(self, path: Path, *, name: str = "", requires_python: str = "") -> str:
         """Publish a wheel or source archive; says its URL.

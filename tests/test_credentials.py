@@ -31,6 +31,7 @@ def find(url: str, environment: dict[str, str], *indexes: NamedIndex) -> Login |
         ("https://packages.test/a.whl#sha256=0", "https://packages.test/a.whl"),
         ("https://me:sec@ret@packages.test/", "https://packages.test/"),
         ("https://me:secret@[", "a malformed URL"),
+        ("https://me:half/other@packages.test/a.whl", "a malformed URL"),
     ],
 )
 def test_redacts(url: str, shown: str) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SOURCE = Path(__file__).parents[1] / "src"
-_DEADLINE = 10.0
+_DEADLINE = 60.0
 _AS_SYSTEMD_STARTS_IT = """
 import os, sys
 os.dup2(int(os.environ["PASSED"]), 3)

@@ -403,8 +403,8 @@ MALFORMED: dict[str, tuple[str | bytes, str]] = {
     "bad URL": (
         f"six @ https://[::1/six-1.tar.gz#sha256={A}\n",
         (
-            f"requirements.txt:1: 'https://[::1/six-1.tar.gz#sha256={A}' is not a URL: Invalid IPv6"
-            " URL."
+            f"requirements.txt:1: 'https://[::1/six-1.tar.gz#sha256={A}' is not a URL: its host or"
+            " port is malformed."
         ),
     ),
     "file out of the project": (

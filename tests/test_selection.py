@@ -351,10 +351,11 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "bad port": (
         with_url("https://u:p@x.test:port/six"),
-        (
-            "package six: 'https://x.test:port/six' is not a URL: Port could not be cast to integer"
-            " value as 'port'."
-        ),
+        "package six: 'https://x.test:port/six' is not a URL: its host or port is malformed.",
+    ),
+    "password with a slash": (
+        with_url("https://ann:half/other@x.test/six"),
+        "package six: 'https://x.test/six' is not a URL: its host or port is malformed.",
     ),
     "weak hash": (
         with_hashes({"md5": "d41d8cd98f00b204e9800998ecf8427e"}),

@@ -9,6 +9,7 @@ import pwd
 import re
 import shutil
 import subprocess
+import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import takewhile
@@ -63,6 +64,7 @@ def redact(url: str) -> str:
     try:
         parts = urlsplit(url)
         bare = _bare_host(parts)
+        _ = parts.port  # a property that checks: half a password could be taken for one
     except ValueError:
         return "a malformed URL"
     return urlunsplit((parts.scheme, bare, parts.path, "", "")) + ("?…" if parts.query else "")
@@ -102,9 +104,12 @@ class Credentials:
         self._environment = os.environ if environment is None else environment
         self._indexes = (*indexes, *self._from_environment())
         self._keyring: dict[tuple[str, str, int], Login | None] = {}
+        self._guard = threading.Lock()
 
     def find(self, url: str) -> Login | None:
-        """The login for a URL that has none in itself; never asks a keyring."""
+        """The login for a URL that has none in itself; asks no keyring, and knows what one said."""
+        if known := self._keyring.get(origin(url)):
+            return known
         for index in self._serving(url):
             login = self._named(index.name) or separate(index.url)[1]
             if login and login.password:
@@ -117,9 +122,10 @@ class Credentials:
         Asked only after an index has answered that it wants one, since a keyring is slow.
         """
         place = origin(url)
-        if place not in self._keyring:
-            self._keyring[place] = self._from_keyring(url)
-        return self._keyring[place]
+        with self._guard:  # many downloads begin at once
+            if place not in self._keyring:
+                self._keyring[place] = self._from_keyring(url)
+            return self._keyring[place]
 
     def _from_environment(self) -> Iterator[NamedIndex]:
         for variable in _INDEX_VARIABLES:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _LONGEST_NAME = 255  # NAME_MAX of every Linux file system that can hold a store
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
+# What is before the @ of the authority; and where no port follows the colon, before the last @.
+_LOGIN = re.compile(r"(?<=://)(?:[^/?#\s]*@|[^/?#@\s]*:(?!\d*(?:[/?#]|$))\S*@)")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -84,10 +86,12 @@ def split_url(url: str, place: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         _ = parts.port  # a property that checks
-    except ValueError as error:
+    except ValueError:
+        # What the error says may have a password in it: one with a slash is taken for a port.
         raise LockError(
-            f"{place}: {redact(url)!r} is not a URL: {error}.", hint="Correct the URL."
-        ) from error
+            f"{place}: {redact(url)!r} is not a URL: its host or port is malformed.",
+            hint="Correct the URL; in a password / is written %2F, # %23, ? %3F and @ %40.",
+        ) from None
     return parts
 
 
@@ -106,8 +110,8 @@ def check_commit(commit: str, url: str, place: str) -> str:
 
 
 def redact(url: str) -> str:
-    """A URL as it may be shown: without user name and password."""
-    return re.sub(r"(?<=://)[^/?#]*@", "", url)
+    """A URL as it may be shown: without user name and password, also one with a bare slash."""
+    return _LOGIN.sub("", url)
 
 
 def inside(text: str, directory: Path, project: Path, place: str) -> Path:
