@@ -364,6 +364,8 @@ class _Work:
     def _wrong_size(self, file: SelectedFile, found: str, expected: int) -> VenvctlError:
         if file.size is None:
             return UnavailableError(f"{_title(file)} has {found} bytes; {expected:,} are allowed.")
+        if file.recorded:
+            return pins.resized(file, found)
         return IntegrityError(
             f"{_title(file)} has {found} bytes, and not {expected:,} as locked"
             f"{f' in {file.place}' if file.place else ''}.",

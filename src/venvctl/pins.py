@@ -106,7 +106,21 @@ def changed(file: SelectedFile, found: str) -> ChangedFileError:
         file: a selected file whose `recorded` is true.
         found: SHA-256 (hex) of what the index served.
     """
-    return _changed(file.name, file.version, file.file, now=found, was=file.sha256)
+    return _changed(
+        file.name, file.version, file.file, f"its SHA-256 is {found}, and was {file.sha256}"
+    )
+
+
+def resized(file: SelectedFile, found: str) -> ChangedFileError:
+    """The same where the size alone tells.
+
+    Args:
+        file: a selected file whose `recorded` is true.
+        found: how many bytes there are now, in words.
+    """
+    return _changed(
+        file.name, file.version, file.file, f"it has {found} bytes, and had {file.size:,}"
+    )
 
 
 @dataclass(slots=True)
@@ -233,7 +247,8 @@ def _check_unchanged(pin: Pin, file: IndexFile, before: Iterable[PinRecord]) -> 
         known = [old.hashes.get("sha256") for old in record.files if old.name == file.name]
         now = file.hashes.get("sha256")
         if known and now not in known:
-            raise _changed(pin.name, pin.version, file.name, now=str(now), was=str(known[0]))
+            what = f"its SHA-256 is {now}, and was {known[0]}"
+            raise _changed(pin.name, pin.version, file.name, what)
 
 
 def _replace(before: Iterable[PinRecord], now: Sequence[IndexFile], store: PinStore) -> None:
@@ -247,10 +262,10 @@ def _replace(before: Iterable[PinRecord], now: Sequence[IndexFile], store: PinSt
         store.save(dataclasses.replace(record, files=tuple(files)))
 
 
-def _changed(name: str, version: str, file: str, *, now: str, was: str) -> ChangedFileError:
+def _changed(name: str, version: str, file: str, what: str) -> ChangedFileError:
     return ChangedFileError(
-        f"The index now serves another file as {file} of {name} {version}: its SHA-256 is {now},"
-        f" and was {was} when it was first asked.",
+        f"The index now serves another file as {file} of {name} {version}: {what}"
+        " when it was first asked.",
         hint="Find out why: an index must not change a file. Once you know,"
         f" `venvctl sync --accept {name}` takes the new one.",
     )
