@@ -6,6 +6,7 @@ It speaks the simple repository API (PEP 503 as HTML, PEP 691 as JSON) and serve
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import html
 import json
@@ -310,8 +311,20 @@ class _Handler(BaseHTTPRequestHandler):
         page = fault.content or index.page(canonicalize_name(path.split("/")[2]), as_json=as_json)
         if fault.status or page is None:
             self._answer(fault.status or 404, b"", fault.headers)
-        else:
-            self._answer(200, page, {"Content-Type": _JSON if as_json else "text/html"})
+            return
+        headers = {"Content-Type": _JSON if as_json else "text/html", **fault.headers}
+        if "gzip" in self.headers.get("Accept-Encoding", "") and fault.content is None:
+            page = gzip.compress(page)
+            headers["Content-Encoding"] = "gzip"
+        if fault.drip or fault.truncate_at is not None:
+            self.send_response(200)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self._drip(page[: fault.truncate_at], fault.drip)
+            return
+        self._answer(200, page, headers)
 
     def _file(self, content: bytes, wanted: str, fault: Fault) -> None:
         start = 0
@@ -342,7 +355,7 @@ class _Handler(BaseHTTPRequestHandler):
         for place in range(len(data)):
             self.wfile.write(data[place : place + 1])
             self.wfile.flush()
-            if self.server.index.stopping.wait(pause):
+            if pause and self.server.index.stopping.wait(pause):
                 break
         self.close_connection = True
 

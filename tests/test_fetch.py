@@ -26,6 +26,7 @@ from venvctl.errors import (
 from venvctl.fetch import FetchSettings, NamedIndex, fetch
 from venvctl.progress import Silent
 from venvctl.selection import SelectedFile
+from venvctl.settings import Settings
 from venvctl.store import Store
 from wheelhouse import BuiltWheel, make_wheel
 
@@ -571,6 +572,30 @@ def test_trusts_the_authority_that_it_is_told_to(
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         get(store, settings_for(), file)
     assert_nothing_left(store, wheel.file)
+
+
+def test_trusts_the_authority_of_the_configuration_beside_the_systems(
+    authority: tuple[Path, ssl.SSLContext], store: Store, tmp_path: Path
+) -> None:
+    wheel = wheel_of(tmp_path, "alpha")
+    certificate, context = authority
+    network = Settings(ca_file=certificate)
+    with LocalIndex(context=context) as private:
+        file = selected(wheel, private.add(wheel.path))
+        get(store, settings_for(network=network), file)
+    assert_nothing_left(store, wheel.file)
+    system = ssl.create_default_context().cert_store_stats()["x509_ca"]
+    trusted = network.transport()._context.cert_store_stats()["x509_ca"]
+    assert (trusted - system) == 1
+    damaged = tmp_path / "damaged.pem"
+    damaged.write_text("nothing")
+    with pytest.raises(ConfigurationError) as caught:
+        get(
+            store,
+            settings_for(network=Settings(ca_file=damaged)),
+            selected(wheel_of(tmp_path, "b")),
+        )
+    assert caught.value.message.startswith(f"The certificates in {damaged} can't be used: ")
 
 
 def test_https_never_becomes_http(

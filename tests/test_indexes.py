@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
 from index import Fault, LocalIndex
-from venvctl import indexes
+from venvctl import indexes, listing
 from venvctl.credentials import NamedIndex
 from venvctl.errors import LockError, UnavailableError
 from venvctl.indexes import Answer, IndexOptions
@@ -200,6 +201,65 @@ def test_a_file_without_a_hash_is_refused(index: LocalIndex, tmp_path: Path) -> 
             ("six", "1"): "it tells no hash of six-1.0-py3-none-any.whl, so nothing vouches for the"
             " file"
         }
+
+
+@pytest.mark.parametrize("html_only", [True, False])
+def test_half_a_page_is_no_page(index: LocalIndex, tmp_path: Path, *, html_only: bool) -> None:
+    index.html_only = html_only
+    for build in range(20):
+        index.add(make_wheel(tmp_path, "six", build=f"{build}").path)
+    whole = [("six", "1.0")]
+    index.fault("/simple/six/", Fault(truncate_at=100, times=1))
+    assert len(ask(whole, Index(url=index.url)).files["six", "1"]) == 20  # it came at the second
+    index.fault("/simple/six/", Fault(truncate_at=100))
+    with pytest.raises(UnavailableError) as caught:
+        ask(whole, Index(url=index.url))
+    start = f"The index {index.url} can't be asked for six: it ends after 100 of "
+    assert caught.value.message.startswith(start)
+
+
+def test_a_page_that_drips_is_given_up(
+    index: LocalIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "_SECONDS", 0.2)
+    index.add(make_wheel(tmp_path, "six").path)
+    index.fault("/simple/six/", Fault(drip=0.01))
+    with pytest.raises(UnavailableError) as caught:
+        ask([("six", "1.0")], Index(url=index.url))
+    assert caught.value.message == (
+        f"The index {index.url} can't be asked for six: it did not end within 0.2 seconds."
+    )
+
+
+def test_a_page_that_is_a_bomb_is_refused(
+    index: LocalIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "_PAGE_SIZE", 1 << 20)
+    bomb = gzip.compress(b" " * (64 << 20))
+    index.fault("/simple/six/", Fault(content=bomb, headers={"Content-Encoding": "gzip"}))
+    with pytest.raises(UnavailableError) as caught:
+        ask([("six", "1.0")], Index(url=index.url))
+    assert "can't be asked for six: it is a page of more than " in caught.value.message
+
+
+def test_an_index_that_says_when_to_come_back_is_waited_for(
+    index: LocalIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr("venvctl.listing.time.sleep", waits.append)
+    index.add(make_wheel(tmp_path, "six").path)
+    later = {"Retry-After": "7"}
+    index.fault("/simple/six/", Fault(status=429, headers=later, times=2))
+    assert ("six", "1") in ask([("six", "1.0")], Index(url=index.url)).files
+    assert waits == [7.0, 7.0]
+    index.fault("/simple/six/", Fault(status=429, headers={"Retry-After": "3600"}))
+    index.requests.clear()
+    with pytest.raises(UnavailableError) as caught:
+        ask([("six", "1.0")], Index(url=index.url))
+    assert caught.value.message == (
+        f"The index {index.url} can't be asked for six: it answers 429 Too Many Requests."
+    )
+    assert pages(index) == ["/simple/six/"]
 
 
 def test_no_page_but_rubbish(index: LocalIndex) -> None:

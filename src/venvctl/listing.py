@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
+import zlib
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,8 @@ from venvctl.transport import FinalFault, PassingFault
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from urllib3.response import BaseHTTPResponse
+
     from venvctl.transport import Transport
 
 _JSON = "application/vnd.pypi.simple.v1+json"
@@ -26,11 +30,15 @@ _ACCEPT = f"{_JSON}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 # Of a page that is none; the standard library's HTML parser asserts what it expects.
 _FAULTS = (
     *(ValueError, KeyError, TypeError, AttributeError),
-    *(RecursionError, AssertionError),
+    *(RecursionError, AssertionError, zlib.error),
 )
+_LENGTH = re.compile(r"[0-9]{1,18}")
 _PAGE_SIZE = 64 << 20  # bytes; the largest project pages of public indexes have about 10 MB
 _ATTEMPTS = 3
-_LONGEST_WAIT = 10.0  # seconds
+_LONGEST_WAIT = 60.0  # seconds
+_SECONDS = 120.0  # for a whole page
+_BLOCK = 256 << 10
+_TOO_LARGE = f"is a page of more than {_PAGE_SIZE:,} bytes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,16 +112,46 @@ def read(
     """
     # A page of thousands of files is a tenth of its size when compressed.
     with transport.get(url, {"Accept": _ACCEPT, "Accept-Encoding": "gzip"}) as response:
-        data = response.read(_PAGE_SIZE + 1, decode_content=True)
+        data = _body(response)
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
-    if len(data) > _PAGE_SIZE:
-        raise FinalFault(f"is a page of more than {_PAGE_SIZE:,} bytes")
+        coding = response.headers.get("Content-Encoding", "").strip().lower()
     try:
+        if coding == "gzip":
+            data = _unpacked(data)
+        if len(data) > _PAGE_SIZE:
+            raise FinalFault(_TOO_LARGE)
         if kind == _JSON:
             return _from_json(json.loads(data), url, keep)
         return _from_html(data, url, keep)
     except _FAULTS as error:
         raise FinalFault("is not a page of the simple repository API") from error
+
+
+def _unpacked(data: bytes) -> bytes:
+    """The content of a gzip stream; of a bomb not more than a page may have."""
+    stream = zlib.decompressobj(wbits=31)
+    unpacked = stream.decompress(data, _PAGE_SIZE + 1)
+    if not stream.eof and len(unpacked) <= _PAGE_SIZE:
+        raise PassingFault("ends in the middle")
+    return unpacked
+
+
+def _body(response: BaseHTTPResponse) -> bytes:
+    """All of it, unless it is endless, or comes so slowly that it might as well be."""
+    blocks = []
+    size = 0
+    end = time.monotonic() + _SECONDS
+    while block := response.read1(_BLOCK, decode_content=False):
+        blocks.append(block)
+        size += len(block)
+        if size > _PAGE_SIZE:
+            raise FinalFault(_TOO_LARGE)
+        if time.monotonic() > end:
+            raise PassingFault(f"did not end within {_SECONDS:g} seconds")
+    announced = response.headers.get("Content-Length", "")
+    if _LENGTH.fullmatch(announced) and size < int(announced):
+        raise PassingFault(f"ends after {size:,} of {int(announced):,} bytes")
+    return b"".join(blocks)
 
 
 def patiently(
@@ -128,8 +166,10 @@ def patiently(
         try:
             return ask(transport, index, name, keep=keep)
         except PassingFault as fault:
-            # Full jitter, as in `fetch`; an index that wants longer is told of as it is.
-            time.sleep(min(fault.retry_after or random.uniform(0, 0.5 * 2**attempt), _LONGEST_WAIT))  # noqa: S311 - no secret
+            if (fault.retry_after or 0.0) > _LONGEST_WAIT:
+                raise  # to ask earlier than it wants would make it worse
+            # Full jitter, as in `fetch`.
+            time.sleep(fault.retry_after or random.uniform(0, 0.5 * 2**attempt))  # noqa: S311 - no secret
     return ask(transport, index, name, keep=keep)
 
 
