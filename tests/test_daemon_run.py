@@ -188,3 +188,21 @@ def test_an_engine_that_is_away_is_told_and_nothing_else_is_wrong(daemons: Daemo
         return Client(daemons.socket).ask("GET", "/v1/health").mapping("problems")
 
     wait_for(lambda: problems() == {"engine": "The engine does not answer."}, "the report")
+
+
+def test_the_configuration_is_read_again_on_sighup(daemons: Daemons, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("[[indices]]")
+    process = daemons.start(VENVCTL_CONFIG=str(path))
+    assert process.stderr is not None
+
+    def said(line: str) -> bool:
+        return any(each.rstrip("\n") == line for each in iter(process.stderr.readline, ""))  # type: ignore[union-attr]  # asserted above
+
+    assert said(
+        f"WARNING The configuration file {path} can't be used: indices is unknown."
+        " The nearest known one is index."
+    )
+    path.write_text("")
+    process.send_signal(signal.SIGHUP)
+    assert said(f"INFO The configuration file {path} can be used.")

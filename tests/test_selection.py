@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import sysconfig
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from packaging import _manylinux, _musllinux, tags
 from packaging.pylock import Pylock
 
-from interpreters import target
+from interpreters import platforms, target
 from venvctl.errors import BuildsDeniedError, LockError, SelectionError, VenvctlError
 from venvctl.selection import SelectedFile, Selection, select
 
@@ -448,3 +451,33 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
 def test_hostile_entries_are_refused(case: str) -> None:
     entry, message = HOSTILE[case]
     assert refused(lock(entry), LockError, builds=True) == message
+
+
+@pytest.mark.parametrize(("version", "machine"), [((1, 2), "x86_64"), ((1, 1), "aarch64")])
+def test_a_musl_target_has_the_tags_that_packaging_gives_it(
+    version: tuple[int, int], machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No image with musl can be made here, so the library is told that this interpreter has it.
+    found = _musllinux._MuslVersion(*version)
+    monkeypatch.setattr(_musllinux, "_get_musl_version", lambda _: found)
+    monkeypatch.setattr(_manylinux, "platform_tags", lambda _: iter(()))
+    monkeypatch.setattr(sysconfig, "get_platform", lambda: f"linux-{machine}")
+    *musl, plain = platforms(machine, f"musl-{version[0]}.{version[1]}")
+
+    assert list(tags.platform_tags()) == [plain, *musl]
+    names = list(tags.platform_tags())
+    image = dataclasses.replace(
+        target("3.12.1"), tags=tuple(map(str, tags.cpython_tags((3, 12), ["cp312"], names)))
+    )
+    offered = package(
+        "six",
+        f"cp312-cp312-manylinux_2_17_{machine}",
+        f"cp312-abi3-musllinux_1_0_{machine}",
+        f"cp312-cp312-musllinux_1_1_{machine}",
+        f"1-cp312-cp312-musllinux_1_1_{machine}",
+        f"cp312-cp312-musllinux_1_3_{machine}",
+    )
+    lock = Pylock.from_dict({**HEAD, "packages": [offered]})
+    assert [each.file for each in select(lock, image).files] == [
+        f"six-1.0-1-cp312-cp312-musllinux_1_1_{machine}.whl"
+    ]

@@ -212,3 +212,24 @@ def test_json_that_is_wrong(value: object, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         EnvironmentSpecification.from_dict(value, source="projects/shop.json")
     assert caught.value.message == message
+
+
+@pytest.mark.parametrize(
+    "url", ["https://ann:s3cret@x.test/simple", "https://t0ken@x.test/simple", "http://:p@x.test"]
+)
+def test_an_index_with_a_login_is_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        EnvironmentSpecification.from_labels(
+            "shop_venv",
+            {"venvctl.lock": "x.lock", "venvctl.index": f"https://fine.test {url}"},
+            directory=Path("/srv"),
+            place="the volume venv",
+        )
+    assert caught.value.message == (
+        "The label venvctl.index on the volume venv can't be used: an entry has a login in it, and"
+        " whoever may ask the engine can read a volume's labels."
+    )
+    assert caught.value.hint == (
+        "Put the login into netrc, a variable, a keyring or the configuration file"
+        " (docs/indexes.md)."
+    )

@@ -221,4 +221,11 @@ def _indexes(labels: Labels) -> tuple[str, ...]:
                 f"The label {name} on {labels.place} can't be used: an entry is no URL.",
                 hint="Write full URLs with spaces between them.",
             )
+        if "@" in url.partition("://")[2].partition("/")[0]:
+            raise ConfigurationError(
+                f"The label {name} on {labels.place} can't be used: an entry has a login in it, and"
+                " whoever may ask the engine can read a volume's labels.",
+                hint="Put the login into netrc, a variable, a keyring or the configuration file"
+                " (docs/indexes.md).",
+            )
     return urls

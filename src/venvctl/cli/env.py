@@ -79,6 +79,10 @@ def add_command(
     builds: Annotated[
         str, typer.Option("--builds", metavar="deny|allow", help="Whether an sdist may be built.")
     ] = "deny",
+    build_image: Annotated[
+        str,
+        typer.Option("--build-image", metavar="IMAGE", help="The image that builds run in."),
+    ] = "",
     bytecode: Annotated[
         str, typer.Option("--bytecode", metavar="ahead|off", help="When bytecode is compiled.")
     ] = "ahead",
@@ -98,6 +102,9 @@ def add_command(
         typer.Option("--keep-snapshots", metavar="all|N|AGE", help="What `gc` may not forget."),
     ] = "all",
     *,
+    build_network: Annotated[
+        bool, typer.Option("--build-network", help="Let builds use the network.")
+    ] = False,
     offline: options.Offline = False,
     json: options.Json = False,
 ) -> Answer:
@@ -113,6 +120,8 @@ def add_command(
         "venvctl.format": lock_format,
         "venvctl.package": package,
         "venvctl.builds": builds,
+        "venvctl.build-image": build_image,
+        "venvctl.build-network": "true" if build_network else "",
         "venvctl.bytecode": bytecode,
         "venvctl.conflicts": conflicts,
         "venvctl.index": " ".join(index or ()),
