@@ -54,9 +54,7 @@ def selected(
     try:
         read = lockfiles.read(lock, options=options)
         found = select(
-            pins.resolve(
-                read, image, store, transport=network.transport, index=network.options()
-            ),
+            pins.resolve(read, image, store, transport=network.transport, index=network.options()),
             image,
             extras=read.extras,
             groups=read.groups,

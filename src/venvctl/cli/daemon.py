@@ -24,7 +24,7 @@ def daemon_command(
 ) -> Answer:
     """Keep every registered environment in sync with its lockfile, and answer the control API.
 
-    It logs to stderr, for journald with levels; SIGHUP has registrations and configuration read again.
+    It logs to stderr, for journald with levels; SIGHUP has its configuration read again.
     """
     from venvctl.daemon.run import run  # noqa: PLC0415 - no other verb pays for it
 
