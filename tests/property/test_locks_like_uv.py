@@ -225,7 +225,7 @@ def selected(lock: Path, options: LockOptions, image: Target) -> dict[str, str] 
     """Package → build and tag of its wheel; None where the lock can't be had for the image."""
     try:
         read = lockfiles.read(lock, options=options)
-        pylock = pins.resolve(read, image, PinStore(lock.parent / "pins"), offline=True)
+        pylock = pins.resolve(read, image, PinStore(lock.parent / "pins"), transport=None)
         selection = select(
             pylock, image, extras=read.extras, groups=read.groups, insecure_hosts=LOCAL
         )
