@@ -125,5 +125,5 @@ def test_every_variable_that_is_read_is_there() -> None:
     written = names(first_cells(sections("##")["Environment variables"]), r"`([A-Z_]+)`")
 
     # A container's own, and the shell's.
-    assert read - {"PWD", "VIRTUAL_ENV"} <= written
+    assert read - {"PATH", "PWD", "VIRTUAL_ENV"} <= written
     assert {name for name in written if name.startswith("VENVCTL_")} <= read
