@@ -254,3 +254,33 @@ def test_a_generation_of_an_unknown_environment_is_an_error(root: Root) -> None:
     with pytest.raises(UsageError) as caught:
         root.generation("shop", 3)
     assert caught.value.message == "Environment shop has no generation 3; it has none."
+
+
+def test_a_root_that_others_can_put_another_in_the_place_of_is_refused(tmp_path: Path) -> None:
+    parent = tmp_path / "open"
+    path = parent / "root"
+    path.mkdir(parents=True, mode=0o700)
+    parent.chmod(0o777)
+
+    with pytest.raises(RootError) as caught:
+        Root(path)
+
+    assert caught.value.message == (
+        f"{parent}, in which {path} is, can be written by others (mode 0777): whoever can write "
+        "there can put another directory in its place."
+    )
+    assert caught.value.hint == f"`chmod o-w {parent}`, or set VENVCTL_ROOT elsewhere."
+    parent.chmod(0o1777)  # as /tmp: each may rename their own alone
+    assert Root(path).path == path
+
+
+def test_the_place_that_a_link_leads_to_is_what_counts(tmp_path: Path) -> None:
+    path = tmp_path / "open" / "root"
+    path.mkdir(parents=True, mode=0o700)
+    path.parent.chmod(0o777)
+    (tmp_path / "link").symlink_to(path)
+
+    with pytest.raises(RootError) as caught:
+        Root(tmp_path / "link")
+
+    assert caught.value.message.startswith(f"{path.parent}, in which {path} is, ")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from venvctl import mountpoint
 from venvctl.errors import ConfigurationError, TargetError
 from venvctl.labels import LOCK, PREFIX, Labels
 from venvctl.policy import ServicePolicy
@@ -168,7 +168,7 @@ class Configuration:
                     f" subpath {subpath!r}, but an environment is mounted as a whole.",
                     hint="Remove `subpath` from the mount.",
                 )
-            targets.add(posixpath.normpath(mount.text("target")))
+            targets.add(mountpoint.checked(mount.text("target")))
         for reference in service.texts("volumes_from"):
             other = reference.partition(":")[0]
             # `container:NAME` names no service.

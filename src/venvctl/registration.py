@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from venvctl import disk
+from venvctl import disk, mountpoint
 from venvctl.document import Document
 from venvctl.errors import ConfigurationError, TargetError, UsageError
 from venvctl.project import ComposeProject
@@ -104,7 +104,7 @@ class Registration:
             specification=EnvironmentSpecification.from_dict(
                 document.table("specification").fields, source=source
             ),
-            mount=document.text("mount"),
+            mount=mountpoint.checked(document.text("mount")),
             images=document.mapping("images"),
             labels=document.mapping("labels"),
             project=document.text("project", ""),

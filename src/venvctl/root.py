@@ -75,6 +75,15 @@ class Root:
                 "what your containers run.",
                 hint=f"`chmod go-w {self.path}`",
             )
+        for parent in self.path.parents:
+            mode = parent.stat().st_mode
+            if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+                raise RootError(
+                    f"{parent}, in which {self.path} is, can be written by others "
+                    f"(mode {stat.S_IMODE(mode):04o}): whoever can write there can put another "
+                    "directory in its place.",
+                    hint=f"`chmod o-w {parent}`, or set VENVCTL_ROOT elsewhere.",
+                )
         if state.st_uid != os.geteuid():
             raise RootError(
                 f"{self.path} belongs to user {state.st_uid}, and this is user {os.geteuid()}.",

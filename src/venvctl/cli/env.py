@@ -1,17 +1,16 @@
 """`venvctl env`: environments without compose, for plain `docker run`."""
 
-import posixpath
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from venvctl import mountpoint
 from venvctl.catalogue import ListedEnvironment
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Table
 from venvctl.cli.display import display
 from venvctl.cli.sentences import describe_sync
-from venvctl.errors import ConfigurationError
 from venvctl.labels import LOCK
 from venvctl.registration import Registration
 from venvctl.specification import EnvironmentSpecification
@@ -137,7 +136,7 @@ def add_command(
     )
     registration = Registration(
         specification=specification,
-        mount=_mount(at),
+        mount=mountpoint.checked(at),
         images={"": image},
         labels=specification.to_labels(),
         project="",
@@ -184,13 +183,3 @@ def remove_command(name: options.Name, *, json: options.Json = False) -> Answer:
     result = workplace.knowing(name).remove(name)
     line = f"{name}: removed; `venvctl restore {name}` brings it back until `gc`"
     return Answer(data=result, lines=(Line(line),))
-
-
-def _mount(text: str) -> str:
-    path = posixpath.normpath(text)
-    if not text.startswith("/") or path == "/":
-        raise ConfigurationError(
-            f"An environment can't be mounted at {text!r}.",
-            hint="Give an absolute path in the container, such as /venv.",
-        )
-    return path
