@@ -115,6 +115,13 @@ def test_the_last_snapshot_of_an_environment_is_told_as_such(
     assert run(["snapshot", "rm", "a"]) == 0
     capsys.readouterr()
 
+    assert run(["snapshot", "rm", "b", "--dry-run"]) == 0
+
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[1]
+        .endswith("; it has no other snapshot, so nothing of it can be restored any more")
+    )
     assert run(["snapshot", "rm", "b", "--json"]) == 0
 
     data = json.loads(capsys.readouterr().out)["data"]

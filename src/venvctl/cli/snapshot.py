@@ -147,8 +147,12 @@ def _loss_lines(answer: RemoveAnswer) -> Iterator[Line]:
     yield Line(f"{answer.key}: {'would be forgotten' if answer.dry_run else 'forgotten'}")
     for name, since in answer.environments.items():
         time = since.partition(".")[0].removesuffix("Z") + "Z"
-        what = "anything: it has no other snapshot" if name in answer.last_of else "it"
-        yield Line(f"{name} was this at {time}, and can't be restored to {what} any more", indent=1)
+        loss = (
+            "; it has no other snapshot, so nothing of it can be restored any more"
+            if name in answer.last_of
+            else ", and can't be restored to it any more"
+        )
+        yield Line(f"{name} was this at {time}{loss}", indent=1)
     if answer.wheels:
         files = f"{count(len(answer.wheels), 'wheel')} that nothing else needs"
         yield Line(f"{files}: {', '.join(answer.wheels)}", indent=1)
