@@ -22,7 +22,7 @@ import zstandard
 from archive import Archive, entry, link, repacked
 from console import venvctl_command
 from interpreters import target
-from venvctl import disk, plan, transfer
+from venvctl import disk, plan, tarball, transfer
 from venvctl.archives import Limits
 from venvctl.errors import (
     CorruptFileError,
@@ -847,3 +847,10 @@ def _content(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def test_the_size_of_an_archive_is_known_before_it_is_written(archive: Path) -> None:
+    # A message of a full disk names it.
+    with tarfile.open(archive) as members:
+        sizes = [info.size for info in members]
+    assert tarball.size(sizes) == archive.stat().st_size

@@ -21,7 +21,7 @@ from packaging.pylock import PackageWheel, Pylock, PylockValidationError
 from packaging.tags import parse_tag
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from venvctl import plan
+from venvctl import plan, tarball
 from venvctl.errors import IntegrityError, LockError
 from venvctl.generations import LAYOUT_VERSION
 from venvctl.lockfiles import toml
@@ -86,6 +86,12 @@ class Parcel:
     def size(self) -> int:
         """Bytes of all wheels together."""
         return sum(file.size for file in self.files)
+
+    @property
+    def archived(self) -> int:
+        """Bytes of the archive, as long as it is not compressed."""
+        sizes = [len(self.facts()), len(self.lock()), *(file.size for file in self.files)]
+        return tarball.size(sizes)
 
     def facts(self) -> bytes:
         """The text of `snapshot.json`."""

@@ -69,6 +69,12 @@ def refuse(file: str, reason: str, *, member: str = "") -> HostileArchiveError:
     return HostileArchiveError(f"The archive {file} is refused: {subject} {reason}.", hint=_HINT)
 
 
+def size(sizes: Iterable[int]) -> int:
+    """Bytes of an archive of members of these sizes, whose names need no header of their own."""
+    used = sum(_BLOCK + each + -each % _BLOCK for each in sizes) + 2 * _BLOCK
+    return used + -used % tarfile.RECORDSIZE
+
+
 class Writer:
     """Writes members in the order they are given, which is for the caller to fix.
 

@@ -110,7 +110,7 @@ def export_snapshot(key: str, output: Path, root: Root, *, progress: Progress) -
         content = Parcel.of(snapshot, [path.stat().st_size for path in paths])
         progress.stage("exporting", total=content.size, unit="bytes")
         temporary = output.with_name(f".{output.name}.{secrets.token_hex(6)}")
-        with disk.translate(output, needed=content.size):
+        with disk.translate(output, needed=content.archived):
             try:
                 # Not 0600: whoever may read its folder may have it, as any file that is made there.
                 handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)

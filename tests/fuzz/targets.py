@@ -51,7 +51,7 @@ PYTHON = interpreter("3.11.2")
 PART = b"\n=====\n"
 _NEXT = PART.decode()
 _LONGEST_MESSAGE = 20_000
-_LIMITS = wheels.Limits(total_size=64 << 20, members=10_000)
+_LIMITS = wheels.Limits(total_size=64 << 20, members=2_000)
 _LOCK_NAMES = {
     "pylock": "pylock.toml",
     "uv": "uv.lock",
