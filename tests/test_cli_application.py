@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,9 +36,9 @@ def _own_signals() -> Iterator[None]:
 
 
 def every_command() -> list[tuple[str, Any]]:
-    found = [(verb, COMMANDS[verb]) for verb in VERBS if verb not in GROUPS]
+    found = [(verb, COMMANDS[verb].real) for verb in VERBS if verb not in GROUPS]
     for group in sorted(GROUPS):
-        found += [(f"{group} {name}", one) for name, one in COMMANDS[group].commands.items()]
+        found += [(f"{group} {name}", one) for name, one in COMMANDS[group].real.commands.items()]
     return found
 
 
@@ -87,7 +88,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["rollback"], "Missing argument 'ENV'.", "`venvctl rollback --help` shows"),
         (
             ["rollback", "x", "--to", "y"],
-            "Invalid value for '--to': Input should be a valid integer",
+            "Invalid value for '--to': 'y' is not a valid int range.",
             "`venvctl rollback --help` shows",
         ),
         (["env", "ad"], "No such command 'ad'. Did you mean 'add'?", "`venvctl env --help` shows"),
@@ -207,15 +208,30 @@ def test_a_root_that_others_may_write_is_refused(
     )
 
 
-def loaded_by(*arguments: str, root: str = "/nowhere") -> set[str]:
-    """The modules that a command imports, by Python's own account."""
-    done = venvctl_command(*arguments, PYTHONPROFILEIMPORTTIME="1", VENVCTL_ROOT=root)
-    assert done.code == 0, done.stderr
-    return {
-        line.rpartition("|")[2].strip()
-        for line in done.stderr.splitlines()
-        if line.startswith("import time:")
-    }
+_TELLS = """
+import atexit, sys
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+sys.argv[0] = "venvctl"
+from venvctl.__main__ import main
+main()
+"""
+
+
+def loaded_by(*arguments: str, root: str = "/nowhere", **variables: str) -> set[str]:
+    """The modules that there are when a command ends.
+
+    Not by `-X importtime`, which does not see what `importlib.import_module` was asked for.
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", _TELLS, *arguments],
+        env=environment(VENVCTL_ROOT=root, **variables),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.split())
 
 
 @pytest.mark.parametrize("arguments", [["env", "list"], ["up", "--help"]])
@@ -241,10 +257,30 @@ def test_a_quick_command_imports_no_library_it_does_not_use(
     }
 
 
-def test_asking_for_one_verb_imports_no_other() -> None:
-    loaded = loaded_by("path", "--help")
+def verbs_among(loaded: set[str]) -> set[str]:
+    return {name.rpartition(".")[2] for name in loaded if name.startswith("venvctl.cli.")} & {
+        *VERBS
+    }
 
-    assert {name for name in loaded if name.rpartition(".")[2] in VERBS} <= {"venvctl.cli.path"}
+
+def test_asking_for_one_verb_imports_no_other() -> None:
+    assert verbs_among(loaded_by("path", "--help")) == {"path"}
+
+
+@pytest.mark.parametrize("words", ["--help", "", "_ ", "_ s"])
+def test_the_list_of_all_verbs_imports_none(words: str) -> None:
+    # `venvctl`, `venvctl --help`, `venvctl <TAB>` and `venvctl s<TAB>`.
+    if words.startswith("_"):
+        loaded = loaded_by(
+            _VENVCTL_COMPLETE="complete_bash",
+            COMP_WORDS=words.replace("_", "venvctl"),
+            COMP_CWORD="1",
+        )
+    else:
+        loaded = loaded_by(*words.split())
+
+    assert verbs_among(loaded) == set()
+    assert not loaded & {"pydantic", "rich", "packaging", "filelock"}
 
 
 @pytest.mark.parametrize(

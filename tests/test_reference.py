@@ -22,7 +22,7 @@ COMPOSE_OPTIONS = "Takes [compose's options](#composes-options) too."
 def commands() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for verb in VERBS:
-        command = GROUP.commands[verb]
+        command = GROUP.commands[verb].real
         if verb in GROUPS:
             found |= {f"{verb} {name}": one for name, one in command.commands.items()}
         else:

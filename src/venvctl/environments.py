@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
-
 from venvctl import disk
 from venvctl.errors import BusyError, IntegrityError, UsageError
 from venvctl.generations import SEAL
@@ -138,6 +136,8 @@ class Environment:
         Raises:
             BusyError: somebody else still works on it; the message says which process.
         """
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - who only reads does without
+
         disk.make_directory(self.directory)
         path = self.directory / "lock"
         lock = FileLock(path, mode=0o600)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import UserDict
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 from typer.main import get_command
 
@@ -28,29 +28,30 @@ if TYPE_CHECKING:
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 TRACEBACK = "VENVCTL_TRACEBACK"
-# In the order in which a person meets them; each is the module of the same name.
-VERBS = (
-    "up",
-    "down",
-    "sync",
-    "status",
-    "history",
-    "diff",
-    "rollback",
-    "restore",
-    "verify",
-    "gc",
-    "snapshot",
-    "sbom",
-    "audit",
-    "env",
-    "path",
-    "daemon",
-    "hook",
-    "doctor",
-    "systemd",
-    "logs",
-)
+# In the order in which a person meets them, with what the list of all says of each; each is the
+# module of the same name. They are told here so that the list and completion import none of them.
+VERBS = {
+    "up": "Sync what changed, then run `docker compose up -d`.",
+    "down": "Run `docker compose down`, and follow the project no more.",
+    "sync": "Bring environments to what their locks say.",
+    "status": "Show where each environment stands, and who runs on it.",
+    "history": "Show what happened to an environment.",
+    "diff": "Show the packages in which two generations differ.",
+    "rollback": "Switch to an earlier generation.",
+    "restore": "Rebuild an environment from the store alone.",
+    "verify": "Check every file against its hash.",
+    "gc": "Remove what nothing reaches.",
+    "snapshot": "List, show, remove, export and import snapshots.",
+    "sbom": "Print what an environment is made of, as CycloneDX.",
+    "audit": "Tell what has become of an environment's files.",
+    "env": "Add, list and remove environments.",
+    "path": "Print the host's path of the current site-packages.",
+    "daemon": "Keep every environment in sync with its lockfile.",
+    "hook": "Put git hooks in place that take up a changed lockfile.",
+    "doctor": "Look for what will bite, and say how to mend it.",
+    "systemd": "Have systemd run the daemon, check and clean up.",
+    "logs": "Show what venvctl did, and for whom.",
+}
 # Verbs with verbs of their own.
 GROUPS = frozenset({"env", "hook", "snapshot", "systemd"})
 # Verbs that hand everything after `--` to compose.
@@ -61,41 +62,30 @@ class _Terminated(BaseException):
     """SIGTERM: ends as an interrupt does, so that helper containers and temporaries are removed."""
 
 
-class _Commands(UserDict[str, Any]):
-    """The commands by name, each imported when it is asked for and not before.
+class _Verb(TyperCommand):
+    """A verb of which no more than its name and its line in the list are known until it is used."""
 
-    Their type is `Any` because typer keeps the base class of its commands to itself.
-    """
+    @cached_property
+    def real(self) -> Any:
+        """The verb itself; `Any` because typer keeps the base class of its commands to itself."""
+        command = get_command(import_module(f"venvctl.cli.{self.name}").app)
+        command.name = self.name
+        return command
 
-    def __getitem__(self, name: str) -> Any:
-        if name not in VERBS:
-            raise KeyError(name)
-        if name not in self.data:
-            self.data[name] = get_command(import_module(f"venvctl.cli.{name}").app)
-            self.data[name].name = name
-        return self.data[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(VERBS)
-
-    def __len__(self) -> int:
-        return len(VERBS)
-
-    def __contains__(self, name: object) -> bool:
-        return name in VERBS
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """What typer asks for when it uses a command, for its help and completion too."""
+        return self.real.make_context(*arguments, **options)
 
 
 class _Verbs(TyperGroup):
-    """The group of all verbs; asking for one imports that one alone."""
+    """The group of all verbs; using one imports that one alone."""
 
-    def __init__(self, **attributes: object) -> None:
-        attributes["commands"] = {}
-        # typer calls this with its own keyword arguments; their types are its business.
-        super().__init__(**attributes)  # type: ignore[arg-type]
-        self.commands = _Commands()
+    def __init__(self, **attributes: Any) -> None:
+        verbs = {name: _Verb(name, callback=None, short_help=line) for name, line in VERBS.items()}
+        super().__init__(**{**attributes, "commands": verbs})
 
     def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - typer's signature
-        """The verbs' names, none of them imported."""
+        """The verbs' names, in their own order."""
         return list(VERBS)
 
 
