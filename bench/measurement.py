@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import os
 import statistics
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -80,14 +83,96 @@ def seconds(action: Callable[[], object]) -> float:
 
 
 def in_turns(
-    ours: Callable[[], float], theirs: Callable[[], float], turns: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Measure both in turns.
+    actions: Mapping[str, Callable[[], float]], turns: int
+) -> dict[str, tuple[float, ...]]:
+    """Measure some things in turns.
 
     Args:
-        ours: does it once, and says what it took.
-        theirs: the same of the peer.
+        actions: each does its thing once, and says what it took; by name.
         turns: how often.
+
+    Returns:
+        What each took, a number for each turn, by the same names.
     """
-    pairs = [(ours(), theirs()) for _ in range(turns)]
-    return tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs)
+    found: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(turns):
+        for name, action in actions.items():
+            found[name].append(action())
+    return {name: tuple(took) for name, took in found.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What one process took, with everything that it started and waited for.
+
+    Attributes:
+        wall, cpu: seconds; those of all processors together.
+        peak: bytes of memory that the largest of those processes had at its most.
+    """
+
+    wall: float
+    cpu: float
+    peak: int
+
+
+def used(
+    command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], code: int = 0
+) -> Usage:
+    """Run a command, and see what it takes.
+
+    Args:
+        command: the argument vector.
+        cwd: where it runs.
+        environment: its variables.
+        code: what it must end with.
+    """
+    with TemporaryFile() as output:
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            command, cwd=cwd, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
+        _, status, spent = os.wait4(process.pid, 0)
+        wall = time.perf_counter() - begin
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != code:
+            output.seek(0)
+            text = output.read().decode(errors="replace")
+            sys.exit(f"{' '.join(command)} ended with {process.returncode}:\n{text}")
+    return Usage(wall=wall, cpu=spent.ru_utime + spent.ru_stime, peak=spent.ru_maxrss << 10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """How something grows.
+
+    Attributes:
+        what: was done.
+        against: what there was more and more of, e.g. ``files``.
+        points: how many there were, and what it took.
+        unit: ``s``, or ``bytes``.
+    """
+
+    what: str
+    against: str
+    points: tuple[tuple[int, float], ...]
+    unit: str = "s"
+
+    @property
+    def slope(self) -> float:
+        """What one more takes: the least-squares line's."""
+        return statistics.linear_regression(*self._columns()).slope
+
+    @property
+    def exponent(self) -> float:
+        """The power with which it grows between half of the largest number, or less, and it.
+
+        1 is linear. What is there always, however few there are, makes it smaller.
+        """
+        last, value = self.points[-1]
+        at, before = max((point for point in self.points if 2 * point[0] <= last), default=(1, 0.0))
+        if before <= 0 or value <= 0:
+            return 0.0
+        return math.log(value / before) / math.log(last / at)
+
+    def _columns(self) -> tuple[list[int], list[float]]:
+        return [number for number, _ in self.points], [value for _, value in self.points]

@@ -1,126 +1,116 @@
-"""The measurements as docs/benchmarks.md and a plot beside it."""
+"""What was measured as docs/benchmarks.md, and the plots beside it."""
 
 from __future__ import annotations
 
-import os
-import platform
 from typing import TYPE_CHECKING
 
-from measurement import run
+import plots
+from rows import ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from measurement import Comparison
+    from measurement import Comparison, Curve
+    from record import Record, Rows
 
-_WIDTH, _BAR, _TEXT = 860, 22, 470
-_LONGEST = 78  # letters of a label
-_KIBI = 1024.0
+_MEBI = 1024.0 * 1024.0
 _TIMES = "\N{MULTIPLICATION SIGN}"
+_OPENING = """# Benchmarks
+
+Written by `make bench`. Each row does the same work with venvctl and with its peer, in turns; times
+are medians. Goals are those of the design's section 8, and 1 \N{MULTIPLICATION SIGN} where it has
+none for that peer. A ratio says more than a time: both sides share the machine.
+
+What is not as favourable to venvctl as it could be: `venvctl up` and `up --watch` fetch the changed
+wheel from the index, while images and entrypoints have all wheels beside; a sync ends with the data
+on disk (one `syncfs`), and makes sure that the new generation can be imported, in a container.
+"""
+_ROWS_END = """
+venvctl's own bytecode is there, as users have it; each command is a new process. The lists of
+packages are locked with hashes when the bench starts.
+"""
+_GROWTH = {
+    "files": """## Growth: files
+
+One environment of made-up wheels of 500 files each, half of them bytecode, each file of about
+1 KB: in the store, but neither unpacked nor compiled. What is last is not venvctl.
+""",
+    "environments": """## Growth: environments
+
+One root, each environment with ten wheels that no other has: with 1,000 environments there are
+10,000 wheels in the store. Bytecode is off, so that making them takes no week.
+""",
+    "generations": """## Growth: generations
+
+One environment of ten wheels, one of them another version in each generation.
+""",
+}
+_IMPORTS = """## What a command imports
+
+`python -X importtime`, in milliseconds, the least of nine runs for each module; the interpreter's
+own start is the standard library's. A command that has nothing to do is answered by
+`venvctl.gate`, with the standard library alone.
+"""
+_RUN = """## Run it
+
+    make bench                                  # everything, both lists
+    make bench ARGS="--size small --rows cold,warm,served"
+    make bench ARGS="--rows files,environments,generations"   # growth alone
+    make bench ARGS="--quick --print --size small"            # whether it runs at all
+
+Rows that are not measured stay on the page as they were. BENCH_FOLDER says where the bench works,
+else it is where Python has its temporary directories.
+"""
 
 
-def markdown(
-    rows: Sequence[Comparison], *, size: str, packages: int, note: str, measured: str
-) -> str:
-    """The page.
+def page(record: Record, sizes: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """The page, and the plots by their file's name.
 
     Args:
-        rows: what was measured.
-        size: which list of packages.
-        packages: how many it has.
-        note: a sentence about the machine at that time; may be empty.
-        measured: the day.
+        record: what was measured.
+        sizes: the lists of packages, in their order.
     """
-    lines = [
-        "# Benchmarks",
-        "",
-        (
-            "Written by `make bench`. Each row does the same work with venvctl and with its"
-            " peer, in turns; times are medians. Goals are those of the design's"
-            " section 8. A ratio says more than a time: both sides share the machine."
-        ),
-        "",
-        "| what | venvctl | peer | peer's | result | goal | |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [_row(row) for row in rows]
-    lines += [
-        "",
-        "![how far each row is from its goal](benchmarks.svg)",
-        "",
-        "## How it was measured",
-        "",
-        (
-            f"* {measured}, `bench/{size}.txt` ({packages} packages), locked with hashes when the"
-            " bench started."
-        ),
-        f"* {_machine()}",
-        (
-            f"* Docker Engine {_engine()}; {platform.python_implementation()} "
-            f"{platform.python_version()} on the host."
-        ),
-        "* venvctl's own bytecode is there, as users have it; each command is a new process.",
-        f"* turns, for each row: {', '.join(str(len(row.ours)) for row in rows)}.",
-    ]
-    if note:
-        lines.append(f"* {note}")
-    lines += [
-        "",
-        "## Run it",
-        "",
-        "    make bench                                  # everything, some 26 packages",
-        '    make bench ARGS="--size large"              # some 200 packages, 1 GB installed',
-        '    make bench ARGS="--rows nothing-changed,hook --print"',
-        "",
-        "Not measured here: 1,000 environments followed by one daemon.",
-        "",
-    ]
-    return "\n".join(lines)
+    parts = [_OPENING]
+    pictures: dict[str, str] = {}
+    for size in sizes:
+        if rows := _in_order(record.rows.get(size, {})):
+            parts += _table(size, rows)
+            shown = [row for each in rows.values() for row in each.rows]
+            pictures[f"benchmarks-{size}.svg"] = plots.bars([(row, _result(row)) for row in shown])
+    parts.append(_ROWS_END)
+    for name, opening in _GROWTH.items():
+        if curves := record.curves.get(name):
+            parts += _growth(name, opening, list(curves.values()))
+            timed = [curve for curve in curves.values() if curve.unit == "s"]
+            pictures[f"growth-{name}.svg"] = plots.curves(timed)
+    if record.imports:
+        parts += _imports(record.imports)
+    parts.append(_RUN)
+    return "\n".join(parts), pictures
 
 
-def plot(rows: Sequence[Comparison]) -> str:
-    """A bar for each row: its result as a part of its goal; the line is the goal."""
-    height = _BAR * len(rows) + 40
-    scale = (_WIDTH - _TEXT - 60) / 2.0
-    goal = _TEXT + scale
-    parts = [
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}"'
-            ' font-family="system-ui, sans-serif" font-size="12">'
-        ),
-        f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
-    ]
-    for number, row in enumerate(rows):
-        part = max(0.0, min(row.result / row.goal, 2.0))
-        top = 10 + number * _BAR
-        colour = "#2b8a3e" if row.reached else "#c92a2a"
-        words = f"{row.what} · {row.peer}".replace("`", "")
-        label = _escape(words if len(words) < _LONGEST else f"{words[: _LONGEST - 2]}…")
-        parts += [
-            f'<text x="{_TEXT - 8}" y="{top + 14}" text-anchor="end" font-size="10">{label}</text>',
-            (
-                f'<rect x="{_TEXT}" y="{top + 3}" width="{max(1.0, part * scale):.1f}"'
-                f' height="{_BAR - 6}" fill="{colour}"/>'
-            ),
-            f'<text x="{_TEXT + part * scale + 6:.1f}" y="{top + 15}">{_result(row)}</text>',
-        ]
-    bottom = 10 + len(rows) * _BAR
-    parts += [
-        (
-            f'<line x1="{goal:.1f}" y1="4" x2="{goal:.1f}" y2="{bottom}" stroke="#495057"'
-            ' stroke-dasharray="4 3"/>'
-        ),
-        f'<text x="{goal:.1f}" y="{bottom + 16}" text-anchor="middle">goal</text>',
-        "</svg>",
-    ]
-    return "\n".join(parts) + "\n"
+def _in_order(rows: Mapping[str, Rows]) -> dict[str, Rows]:
+    return {name: rows[name] for name in ROWS if name in rows}
 
 
-def write(folder: Path, page: str, picture: str) -> None:
-    """Write both."""
-    (folder / "benchmarks.md").write_text(page)
-    (folder / "benchmarks.svg").write_text(picture)
+def _table(size: str, found: Mapping[str, Rows]) -> Iterator[str]:
+    packages = max(rows.packages for rows in found.values())
+    yield f"## {packages} packages\n"
+    yield "| what | venvctl | peer | peer's | result | goal | |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for rows in found.values():
+        yield from map(_row, rows.rows)
+    yield f"\n![how far each row is from its goal](benchmarks-{size}.svg)\n"
+    yield f"How `bench/{size}.txt` was measured:\n"
+    # Rows that were measured under the same circumstances are told of together.
+    told: dict[str, list[str]] = {}
+    for name, rows in found.items():
+        circumstances = f"{rows.measured}: {rows.machine}." + (f" {rows.note}" if rows.note else "")
+        turns = max(len(row.ours) for row in rows.rows)
+        told.setdefault(circumstances, []).append(f"{name} ({turns})")
+    for circumstances, names in told.items():
+        yield f"* {circumstances} Rows, and turns of each: {', '.join(names)}."
+    yield ""
 
 
 def _row(row: Comparison) -> str:
@@ -138,30 +128,34 @@ def _result(row: Comparison) -> str:
 
 def _amount(value: float, unit: str) -> str:
     if unit == "bytes":
-        return f"{value / _KIBI / _KIBI:.1f} MiB"
+        return f"{value / _MEBI:.1f} MiB"
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
 
 
-def _machine() -> str:
-    processor = next(
-        (
-            line.partition(":")[2].strip()
-            for line in run(["cat", "/proc/cpuinfo"]).splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
+def _growth(name: str, opening: str, curves: Sequence[Curve]) -> Iterator[str]:
+    yield opening
+    yield f"![how it grows](growth-{name}.svg)\n"
+    numbers = [number for number, _ in curves[0].points]
+    heads = [f"{number:,}" for number in numbers]
+    against = curves[0].against
+    yield f"| what, for so many {against} | {' | '.join(heads)} | 1,000 more | power |"
+    yield f"| --- |{' --- |' * (len(heads) + 2)}"
+    for curve in curves:
+        cells = [_amount(value, curve.unit) for _, value in curve.points]
+        cells += [_amount(max(0.0, curve.slope * 1000), curve.unit), f"{curve.exponent:.2f}"]
+        yield f"| {curve.what} | {' | '.join(cells)} |"
+    yield (
+        f"\nThe slope is that of the least-squares line. The power is the one of the number of"
+        f" {against} with which it grew between half of the most and the most: 1 is linear, 2 would"
+        " be quadratic.\n"
     )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _KIBI**3
-    load = os.getloadavg()[0]
-    return (
-        f"{os.cpu_count()} cores ({processor}), {memory:.0f} GiB, Linux {platform.release()};"
-        f" load average {load:.1f} at the end."
-    )
 
 
-def _engine() -> str:
-    return run(["docker", "version", "--format", "{{.Server.Version}}"]).strip()
-
-
-def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+def _imports(found: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    yield _IMPORTS
+    yield "| command | altogether | of which |"
+    yield "| --- | --- | --- |"
+    for command, packages in found.items():
+        shown = [f"{name} {took / 1000:.1f}" for name, took in packages.items() if took >= 500]  # noqa: PLR2004 - half a millisecond, less is not seen
+        yield f"| {command} | {sum(packages.values()) / 1000:.1f} | {', '.join(shown)} |"
+    yield ""

@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from measurement import run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 HERE = Path(__file__).parent
 IMAGE = "venvctl-test/python:3.11"
 TOOLS = Path(sys.executable).parent
-_CHANGING = HERE / "changing.txt"
+# Another index than the public one, as ``http://127.0.0.1:PORT/simple/``: tests have their own.
+_INDEX = "BENCH_INDEX"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +34,19 @@ class Workplace:
         folder: everything on disk is in it.
         prefix: what its volumes, containers and projects are named with.
         packages: lines ``name==version`` that locks are made of.
+        changes: versions of one package, each of which makes another lock.
+        quick: whether one turn of everything will do.
     """
 
     folder: Path
     prefix: str
     packages: tuple[str, ...]
+    changes: tuple[str, ...] = ()
+    quick: bool = False
+
+    def turns(self, number: int) -> int:
+        """How often a thing is measured that is meant to be measured so often."""
+        return 1 if self.quick else number
 
     @property
     def root(self) -> Path:
@@ -47,6 +57,7 @@ class Workplace:
     def environment(self) -> dict[str, str]:
         """The variables of every process: as a user has them, with a root of the bench's own."""
         told = {"VENVCTL_ROOT": str(self.root)}
+        told |= {"PIP_CACHE_DIR": str(self.folder / "pip"), "PIP_ROOT_USER_ACTION": "ignore"}
         # Users have bytecode of venvctl itself.
         kept = {
             name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
@@ -56,7 +67,7 @@ class Workplace:
     def venvctl(self, *arguments: str, cwd: Path | None = None) -> str:
         """Run venvctl."""
         return run(
-            [str(TOOLS / "venvctl"), *arguments],
+            [*self.command, *arguments],
             cwd=cwd or self.folder,
             environment={**self.environment, "PWD": str(cwd or self.folder)},
         )
@@ -70,9 +81,16 @@ class Workplace:
         """Run docker."""
         return run(["docker", *arguments], cwd=cwd or self.folder).strip()
 
-    def changes(self) -> list[str]:
-        """Versions of one package, each of which makes another lock."""
-        return _CHANGING.read_text().split()
+    @property
+    def version(self) -> str:
+        """The pin, in `packages`, of what `changes` has other versions of."""
+        name = self.changes[0].partition("==")[0]
+        return next(pin for pin in self.packages if pin.partition("==")[0] == name)
+
+    @property
+    def command(self) -> list[str]:
+        """What starts venvctl."""
+        return [str(TOOLS / "venvctl")]
 
     def lock(self, change: str = "") -> Path:
         """A hashed lock of the packages, with one of them in another version; made once."""
@@ -82,11 +100,14 @@ class Workplace:
             pins = [pin for pin in self.packages if not change or pin.partition("==")[0] != name]
             source = path.with_suffix(".in")
             source.write_text("\n".join([*pins, change]) + "\n")
-            self.uv(
+            lines = _index_lines()
+            asked = ("--default-index", lines[0].partition(" ")[2]) if lines else ()
+            text = self.uv(
                 "pip", "compile", "--quiet", "--no-deps", "--generate-hashes", "--no-header",
                 "--no-emit-index-url", "--only-binary", ":all:", "--python-version", "3.11",
-                str(source), "--output-file", str(path),
+                *asked, str(source),
             )  # fmt: skip
+            path.write_text("".join(f"{line}\n" for line in lines) + text)
         return path
 
     def add(self, name: str, lock: Path, *options: str) -> str:
@@ -107,6 +128,22 @@ class Workplace:
     def peer_sync(self, python: Path, lock: Path, *options: str) -> None:
         """What a developer would run."""
         self.uv("pip", "sync", "--quiet", *options, "--python", str(python), str(lock))
+
+    def pip(self, name: str, lock: Path, *options: str, anew: bool = True) -> None:
+        """Install a lock into a venv on the host with pip; into a new one, or what is there."""
+        place = self.folder / name
+        if anew:
+            shutil.rmtree(place, ignore_errors=True)
+            self.uv("venv", "--quiet", "--python", sys.executable, str(place))
+        run(
+            [
+                str(TOOLS / "python"), "-m", "pip", "--python", str(place / "bin" / "python"),
+                "install", "--quiet", "--disable-pip-version-check", "--no-deps",
+                "--require-hashes", *options, "--requirement", str(lock),
+            ],
+            cwd=self.folder,
+            environment=self.environment,
+        )  # fmt: skip
 
     def project(self, name: str, services: Mapping[str, object], lock: Path) -> Path:
         """A compose project with an environment; its directory."""
@@ -132,18 +169,32 @@ class Workplace:
 
 
 @contextmanager
-def opened(size: str) -> Iterator[Workplace]:
+def opened(
+    packages: Sequence[str], *, changes: Sequence[str] = (), quick: bool = False
+) -> Iterator[Workplace]:
     """A workplace, taken away afterwards.
 
     Args:
-        size: ``small`` or ``large``, which list of packages it works on.
+        packages: lines ``name==version`` that it works on.
+        changes: versions of one of them.
+        quick: whether one turn of everything will do.
     """
-    packages = tuple((HERE / f"{size}.txt").read_text().split())
     with TemporaryDirectory(prefix="venvctl-bench-", dir=os.environ.get("BENCH_FOLDER")) as folder:
         place = Workplace(
-            folder=Path(folder), prefix=f"vt-bench-{secrets.token_hex(3)}-", packages=packages
+            folder=Path(folder),
+            prefix=f"vt-bench-{secrets.token_hex(3)}-",
+            packages=tuple(packages),
+            changes=tuple(changes),
+            quick=quick,
         )
         try:
             yield place
         finally:
             place.clear()
+
+
+def _index_lines() -> list[str]:
+    """What a lock says of its index, where it has one of its own."""
+    if not (index := os.environ.get(_INDEX, "")):
+        return []
+    return [f"--index-url {index}", f"--trusted-host {urlsplit(index).hostname}"]
