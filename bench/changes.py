@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from measurement import Comparison, in_turns, run, seconds
@@ -139,16 +140,18 @@ def one_package(place: Workplace) -> Iterator[Comparison]:
         goal=1.25,
         unit="bytes",
     )
-    yield from _rollback(place, name)
+    yield from _rollback(place, name, len(locks) + 1)
 
 
-def _rollback(place: Workplace, name: str) -> Iterator[Comparison]:
-    imported = _imports(place, "rollback", name)
+def _rollback(place: Workplace, name: str, last: int) -> Iterator[Comparison]:
+    """Back and forth between the first generation and the last one, which is current."""
+    to = cycle(("1", str(last)))
+    imported = _imports(place, "rollback", name, "--to", next(to))
     program = f"for name in {imported!r}:\n    __import__(name)\n"
     idle = [str(TOOLS / "python"), "-c", program]
     took = in_turns(
         {
-            "ours": lambda: seconds(lambda: place.venvctl("rollback", name)),
+            "ours": lambda: seconds(lambda: place.venvctl("rollback", name, "--to", next(to))),
             "theirs": lambda: seconds(
                 lambda: run(idle, cwd=place.folder, environment=place.environment)
             ),
