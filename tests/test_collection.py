@@ -30,7 +30,7 @@ class Holders:
     started: list[str] | None = field(default_factory=list)
     state: str = "running"
 
-    def containers(self, *, volume: str) -> list[Container]:
+    def containers(self, *, volume: str = "shop") -> list[Container]:
         if self.started is None:
             raise EngineUnreachableError("No Docker Engine answers.")
         return [
@@ -135,7 +135,10 @@ def test_what_is_left_can_be_collected_again_and_nothing_goes(estate: Estate) ->
         records=0,
         quarantined=0,
         bytes=0,
+        kept=again.kept,
     )
+    assert again.kept is not None
+    assert again.kept.generations == 1
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing(estate: Estate) -> None:

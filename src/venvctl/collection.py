@@ -18,6 +18,7 @@ from venvctl import changeover, disk, plan, probe, retention, trees
 from venvctl.environments import Event
 from venvctl.errors import ConfigurationError, IntegrityError
 from venvctl.seal import Seal
+from venvctl.usage import Census
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from venvctl.root import Root
     from venvctl.snapshots import Snapshot
     from venvctl.store import StoredFile
+    from venvctl.usage import RootUsage
 
 _BLOCK = 512  # bytes of what st_blocks counts (POSIX)
 _HOLDING = frozenset({"running", "paused", "restarting"})
@@ -74,6 +76,7 @@ class CollectResult:
         snapshots: their keys. trees: their names. wheels: file names.
         records: how many small records. quarantined: how many damaged files.
         bytes: that became free on the disk; a file that something else still links is not counted.
+        kept: what is left, and how much of it generations share; None where there is no root.
     """
 
     dry_run: bool
@@ -84,6 +87,7 @@ class CollectResult:
     records: int
     quarantined: int
     bytes: int
+    kept: RootUsage | None = None
 
 
 def collect(root: Root, *, dry_run: bool, progress: Progress) -> CollectResult:
@@ -107,11 +111,13 @@ def collect(root: Root, *, dry_run: bool, progress: Progress) -> CollectResult:
     if not root.path.is_dir():
         return _result(Garbage(), dry_run=dry_run, size=0)
     with nullcontext() if dry_run else root.alone():
-        garbage = find(root)
+        # Who starts meanwhile starts on what is current, which stays.
+        garbage = find(root.glance())
         size = _size(garbage.paths())
         if not dry_run:
             _remove(garbage, root, progress)
-    return _result(garbage, dry_run=dry_run, size=size)
+        kept = _kept(garbage, root)
+    return _result(garbage, dry_run=dry_run, size=size, kept=kept)
 
 
 def find(root: Root) -> Garbage:
@@ -305,7 +311,16 @@ def _remove(garbage: Garbage, root: Root, progress: Progress) -> None:
         disk.retire_tree(path, root.path) if path.is_dir() else disk.remove_file(path)
 
 
-def _result(garbage: Garbage, *, dry_run: bool, size: int) -> CollectResult:
+def _kept(garbage: Garbage, root: Root) -> RootUsage:
+    """What is left once the garbage is gone, whether it is already or not."""
+    gone = {wheel.path for wheel in garbage.wheels}
+    wheels = [file.size for file in root.store.iterate() if file.path not in gone]
+    return Census(root, without=[each for _, each in garbage.generations]).whole(wheels=wheels)
+
+
+def _result(
+    garbage: Garbage, *, dry_run: bool, size: int, kept: RootUsage | None = None
+) -> CollectResult:
     return CollectResult(
         dry_run=dry_run,
         generations=tuple(
@@ -318,4 +333,5 @@ def _result(garbage: Garbage, *, dry_run: bool, size: int) -> CollectResult:
         records=len(garbage.records),
         quarantined=len(garbage.quarantined),
         bytes=size,
+        kept=kept,
     )

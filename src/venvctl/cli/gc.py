@@ -9,6 +9,7 @@ from venvctl.cli.answer import Answer, Line
 from venvctl.cli.display import display
 from venvctl.cli.sentences import count
 from venvctl.collection import CollectResult, collect
+from venvctl.usage import RootUsage
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -46,4 +47,15 @@ def describe(result: CollectResult) -> tuple[Line, ...]:
         counted.append(count(result.quarantined, "damaged file"))
     verb = "would remove" if result.dry_run else "removed"
     freed = f"{verb} {', '.join(counted)}; {result.bytes:,} bytes"
-    return (*(Line(f"{verb} {name}") for name in named), Line(freed))
+    lines = (*(Line(f"{verb} {name}") for name in named), Line(freed))
+    return lines if result.kept is None else (*lines, Line(_kept(result.kept)))
+
+
+def _kept(kept: RootUsage) -> str:
+    content = (
+        f"{count(kept.generations, 'generation')} of {count(kept.environments, 'environment')}"
+    )
+    return (
+        f"kept {content}: {kept.alone:,} bytes that one generation has alone, {kept.shared:,} that"
+        f" generations share; wheels {kept.wheels:,} bytes"
+    )

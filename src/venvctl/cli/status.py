@@ -1,8 +1,9 @@
 """`venvctl status`: where each environment stands."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,15 +17,23 @@ from venvctl.project import ComposeOptions
 from venvctl.status import EnvironmentStatus, Holder
 from venvctl.workplace import Workplace
 
+if TYPE_CHECKING:
+    from venvctl.usage import EnvironmentUsage
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusAnswer:
-    """Where the environments of one root stand, by name."""
+    """Where the environments of one root stand, by name.
+
+    Attributes:
+        usage: what each takes on disk; empty unless it is asked for with ``--verbose``.
+    """
 
     root: str
     environments: tuple[EnvironmentStatus, ...]
+    usage: "tuple[EnvironmentUsage, ...]" = ()
 
 
 @app.command(epilog="Example: `venvctl status` shows what the next sync would look at, and why.")
@@ -32,7 +41,7 @@ def status_command(
     names: options.Names = None,
     *,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show keys, generations and all reasons.")
+        bool, typer.Option("--verbose", "-v", help="Show keys, all reasons and bytes on disk.")
     ] = False,
     json: options.Json = False,
 ) -> Answer:
@@ -44,10 +53,13 @@ def status_command(
     workplace = Workplace.locate()
     chosen = _choose(names or [], workplace, options.current_directory())
     found = [backend.status(name) for name, backend in chosen.items()]
-    lines = [line for each in found for line in describe(each, verbose=verbose)]
+    usage = _usage(chosen, workplace) if verbose else ()
+    lines = [line for each in found for line in describe(each, usage, verbose=verbose)]
     away = [each.engine for each in found if each.engine]
     return Answer(
-        data=StatusAnswer(root=str(workplace.base.path), environments=tuple(found)),
+        data=StatusAnswer(
+            root=str(workplace.base.path), environments=tuple(found), usage=usage
+        ),
         lines=tuple(lines) or (Line(f"There is no environment in {workplace.base.path}."),),
         errors=(EngineUnreachableError(away[0]),) if away else (),
     )
@@ -69,8 +81,28 @@ def _choose(names: list[str], workplace: Workplace, cwd: Path) -> dict[str, Back
     return there or dict.fromkeys(known, workplace.base)
 
 
-def describe(each: EnvironmentStatus, *, verbose: bool) -> tuple[Line | Table, ...]:
-    """One environment for a person."""
+def _usage(chosen: Mapping[str, Backend], workplace: Workplace) -> "tuple[EnvironmentUsage, ...]":
+    """What those take that are in a root of this user's own; another's can't be looked into."""
+    root = workplace.own
+    mine = [name for name, backend in chosen.items() if backend is workplace.base]
+    if root is None or not mine or not root.path.is_dir():
+        return ()
+    from venvctl.usage import Census  # noqa: PLC0415 - only who asks for it
+
+    census = Census(root)
+    return tuple(map(census.environment, mine))
+
+
+def describe(
+    each: EnvironmentStatus, usage: "Iterable[EnvironmentUsage]" = (), *, verbose: bool
+) -> tuple[Line | Table, ...]:
+    """One environment for a person.
+
+    Args:
+        each: where it stands.
+        usage: what it takes on disk, among others.
+        verbose: whether everything is told.
+    """
     word, tone = _word(each)
     number = f"generation {each.generation}" if each.generation else "no generation"
     lines: list[Line | Table] = [Line(f"{each.environment}: {number}, {word}", tone)]
@@ -88,6 +120,9 @@ def describe(each: EnvironmentStatus, *, verbose: bool) -> tuple[Line | Table, .
         numbers = ", ".join(map(str, each.generations)) or "none"
         lines.append(Line(f"key {each.key or 'none'}, generations {numbers}", indent=1))
         lines.append(Line(f"{_owner(each)}, in {each.directory}", indent=1))
+        lines += [
+            line for one in usage if one.environment == each.environment for line in _disk(one)
+        ]
     lines += [Line(_holder(holder), indent=1) for holder in each.holders]
     if each.engine:
         lines.append(Line("its containers are not known: the engine does not answer", indent=1))
@@ -106,6 +141,14 @@ def _word(each: EnvironmentStatus) -> tuple[str, Tone]:
     if each.held:
         return "another one is held", Tone.TITLE
     return "up to date", Tone.GOOD
+
+
+def _disk(usage: "EnvironmentUsage") -> Iterator[Line]:
+    shared = f"{usage.shared:,} that other environments have too"
+    yield Line(f"on disk: {usage.alone:,} bytes of its own, {shared}", indent=1)
+    for each in usage.generations:
+        shared = f"{each.shared:,} that other generations have too"
+        yield Line(f"generation {each.number}: {each.alone:,} bytes of its own, {shared}", indent=2)
 
 
 def _owner(each: EnvironmentStatus) -> str:
