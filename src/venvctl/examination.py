@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from venvctl.environments import Environment, Generation
     from venvctl.progress import Progress
     from venvctl.root import Root
+    from venvctl.seal import SealedPackage
     from venvctl.snapshots import Snapshot
+    from venvctl.target import Target
     from venvctl.trees import Tree
 
 _SHA256_DIGITS = 64
@@ -110,8 +112,9 @@ class _Examiner:
     faults: list[Fault] = field(default_factory=list)
     generations: int = 0
     # What the generations that were looked at are made of: trees with the name of the
-    # interpreter's library, and wheels by their hash.
+    # interpreter's library, the names of those that are lost, and wheels by their hash.
     _trees: dict[str, tuple[Tree, str]] = field(default_factory=dict)
+    _lost: set[str] = field(default_factory=set)
     _origins: dict[str, Origin] = field(default_factory=dict)
     # What the volume's root needs a link to, by the path of the generation.
     _tops: dict[Path, list[str]] = field(default_factory=dict)
@@ -122,7 +125,9 @@ class _Examiner:
             before = len(self.faults)
             self._generation(environment, generation)
             if not generation.path.exists():
-                del self.faults[before:]  # a collection removed it meanwhile
+                # A collection removed it meanwhile.
+                self._lost -= {fault.tree for fault in self.faults[before:]}
+                del self.faults[before:]
         folder = environment.generations_directory
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             if path.exists() and not (path / SEAL).exists():
@@ -188,17 +193,7 @@ class _Examiner:
             self._own(environment, generation, finding)
             return
         self._origins.update({each.origin.sha256: each.origin for each in seal.packages})
-        made = []
-        for package in seal.packages:
-            sha256 = package.origin.sha256
-            tree = trees.load(self.root.store, sha256, seal.target, bytecode=package.bytecode)
-            made.append(tree)
-            if tree is not None:
-                self._trees[package.tree] = (tree, seal.target.library)
-            elif all(fault.tree != package.tree for fault in self.faults):
-                path = self.root.store.trees / package.tree
-                finding = Finding(str(path), "is missing, or its manifest can't be read")
-                self.faults.append(Fault(finding=finding, tree=package.tree))
+        made = [self._tree(package, seal.target) for package in seal.packages]
         wanted = contents(seal, made)
         self.progress.stage(
             f"checking generation {generation.number} of {environment.name}",
@@ -245,6 +240,23 @@ class _Examiner:
             if (found := seal.generated.get(name, "")) != digest:
                 reason = f"does not say of {name} what its wheels say"
                 self._own(environment, generation, Finding(path, reason, digest, found))
+
+    def _tree(self, package: SealedPackage, target: Target) -> Tree | None:
+        """The tree of a package, which many generations may share: it is read once."""
+        name = package.tree
+        if name in self._trees:
+            return self._trees[name][0]
+        if name in self._lost:
+            return None
+        tree = trees.load(self.root.store, package.origin.sha256, target, bytecode=package.bytecode)
+        if tree is not None:
+            self._trees[name] = (tree, target.library)
+        else:
+            self._lost.add(name)
+            path = self.root.store.trees / name
+            finding = Finding(str(path), "is missing, or its manifest can't be read")
+            self.faults.append(Fault(finding=finding, tree=name))
+        return tree
 
     def _volume(self, environment: Environment) -> None:
         """Look at what a container's processes go through first."""

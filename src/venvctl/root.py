@@ -9,7 +9,7 @@ import time
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from venvctl import disk, rootpath
 from venvctl.environments import Environment
@@ -191,6 +191,16 @@ class Root:
         from venvctl.engine import connect  # noqa: PLC0415 - a quick command does without
 
         return connect(str(self.path))
+
+    def glance(self) -> Root:
+        """The same root for whoever looks at many environments at one moment.
+
+        Its engine is asked everything once, and not again for each of them.
+        """
+        from venvctl.engine.recollection import Recollection  # noqa: PLC0415 - a quick command does without
+
+        # It has the methods of an engine; those that it does not remember it hands on.
+        return Root(self.path, engine=cast("Engine", Recollection(lambda: self.engine)))
 
     @cached_property
     def store(self) -> Store:

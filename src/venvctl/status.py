@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from venvctl import lockfiles, plan
 from venvctl.errors import EngineUnreachableError, IntegrityError, VenvctlError
 from venvctl.policy import ChangeKind, ServicePolicy
+from venvctl.seal import Seal
 from venvctl.sync import outstanding
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def status(
             holders = _holders(environment, root, state, history, current)
         except EngineUnreachableError as error:
             engine = error.message
-    packages, python = _content(current, root)
+    packages, python = _content(current)
     return EnvironmentStatus(
         environment=registration.name,
         project=registration.project,
@@ -244,12 +245,15 @@ def _lock_now(registration: Registration, state: State, read_bytes: _Read) -> Ma
     return lockfiles.digests(before if lock in before else [lock], read_bytes)
 
 
-def _content(current: Generation | None, root: Root) -> tuple[int, str]:
-    """How many packages it has, and for which Python; zero where its snapshot can't be read."""
+def _content(current: Generation | None) -> tuple[int, str]:
+    """How many packages it has, and for which Python; zero where its seal can't be read.
+
+    The seal, and not the snapshot, whose lock takes ten times as long to read.
+    """
     if current is None:
         return 0, ""
     try:
-        snapshot = root.snapshots.load(current.key)
-    except VenvctlError:
+        seal = Seal.load(current.path)
+    except IntegrityError:
         return 0, ""
-    return len(snapshot.files), snapshot.target.version
+    return len(seal.packages), seal.target.version

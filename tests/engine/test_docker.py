@@ -22,6 +22,7 @@ import pytest
 
 from venvctl.engine import connect
 from venvctl.engine.model import Engine, Event, Mount, Task
+from venvctl.engine.recollection import Recollection
 from venvctl.errors import EngineError, EngineUnreachableError
 
 if TYPE_CHECKING:
@@ -470,6 +471,27 @@ class TestVolume:
         assert (created.name, created.driver) == (unique("volume"), "local")
         assert (created.options, created.labels) == (options, {"a": "b"})
         assert engine.volume(unique("volume")) == created
+
+    def test_listed_with_the_others_as_it_is_inspected(
+        self, engine: DockerEngine, docker: Docker, unique: Unique, tmp_path: Path
+    ) -> None:
+        options = {"type": "none", "o": "bind,ro", "device": str(tmp_path)}
+        created = engine.create_volume(unique("volume"), options=options, labels={"a": "b"})
+        docker("volume", "create", unique("plain"))
+        recollection = Recollection(lambda: engine)
+
+        for found in (
+            engine.volumes(),
+            [recollection.volume(unique(word)) for word in ("volume", "plain")],
+        ):
+            mine = [each for each in found if each and each.name.startswith(unique(""))]
+            assert sorted(mine, key=lambda each: each.name) == [
+                engine.volume(unique("plain")),
+                created,
+            ]
+        assert engine.containers(volume=unique("volume")) == recollection.containers(
+            volume=unique("volume")
+        )
 
     def test_create_over_an_existing_one_shows_what_it_kept(
         self, engine: DockerEngine, docker: Docker, unique: Unique, tmp_path: Path

@@ -106,6 +106,11 @@ class DockerEngine:
             except NotFound:
                 return None
 
+    def volumes(self) -> list[Volume]:
+        """All volumes."""
+        with self._connection.asking("list volumes") as client:
+            return [inspection.parse_volume(each) for each in client.volumes()["Volumes"] or ()]
+
     def create_volume(
         self, name: str, *, options: Mapping[str, str], labels: Mapping[str, str]
     ) -> Volume:

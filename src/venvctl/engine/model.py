@@ -220,6 +220,10 @@ class Engine(Protocol):
         """The volume of that name."""
         ...
 
+    def volumes(self) -> list[Volume]:
+        """All volumes."""
+        ...
+
     def create_volume(
         self, name: str, *, options: Mapping[str, str], labels: Mapping[str, str]
     ) -> Volume:
