@@ -22,7 +22,6 @@ _COMMANDS = {
     "`venvctl --help`": ("--help",),
     "`venvctl status`": ("status",),
     "`venvctl status <TAB>`": (),
-    "`venvctl hook run post-commit`": ("hook", "run", "post-commit"),
 }
 _COMPLETION = {
     "_VENVCTL_COMPLETE": "complete_bash",
