@@ -109,7 +109,7 @@ def _lock(place: Workplace) -> Path:
     path = place.folder / "one.lock"
     if not path.exists():
         source = path.with_suffix(".in")
-        source.write_text(f"{place.changes()[-1]}\n")
+        source.write_text(f"{place.changes[-1]}\n")
         place.uv(
             "pip", "compile", "--quiet", "--no-deps", "--generate-hashes", "--no-header",
             "--no-emit-index-url", "--python-version", "3.11", str(source),

@@ -56,13 +56,18 @@ class Counting:
             return None
         return Image(id=reference, environment={}, user="", os="linux", architecture="amd64")
 
+    def volume(self, name: str) -> Volume | None:
+        self._note(f"volume {name}")
+        return Volume(name="a", driver="local", options={}, labels={}) if name == "a" else None
+
     def volumes(self) -> list[Volume]:
         self._note("volumes")
         return [Volume(name="a", driver="local", options={}, labels={})]
 
-    def containers(self) -> list[Container]:
-        self._note("containers")
-        return [container("one", "a"), container("two", "a", "b", project="shop"), container("no")]
+    def containers(self, *, volume: str = "") -> list[Container]:
+        self._note(f"containers {volume}".strip())
+        every = [container("one", "a"), container("two", "a", "b", project="shop"), container("no")]
+        return [one for one in every if not volume or volume in one.mounts]
 
 
 @pytest.fixture
@@ -86,12 +91,27 @@ def test_nothing_is_connected_to_before_there_is_a_question() -> None:
     Recollection(connect)
 
 
-def test_volumes_and_containers_are_one_question_each(
+def test_of_one_environment_no_more_is_asked_than_it_needs(
     engine: Counting, recollection: Recollection
 ) -> None:
     for _ in range(3):
         assert recollection.volume("a") is not None
-        assert recollection.volume("b") is None
+        assert names(recollection.containers(volume="a")) == ["one", "two"]
+        assert names(recollection.containers(volume="a", project="shop")) == ["two"]
+
+    assert engine.asked == ["volume a", "containers a"]
+
+
+def test_of_many_volumes_and_containers_are_one_question_each(
+    engine: Counting, recollection: Recollection
+) -> None:
+    recollection.volume("b")
+    recollection.containers(volume="b")
+    engine.asked.clear()
+
+    for _ in range(3):
+        assert recollection.volume("a") is not None
+        assert recollection.volume("c") is None
         assert names(recollection.containers(volume="a")) == ["one", "two"]
         assert names(recollection.containers(volume="a", project="shop")) == ["two"]
         assert names(recollection.containers()) == ["one", "two", "no"]
@@ -114,11 +134,11 @@ def test_an_engine_that_is_away_is_not_waited_for_again(
     engine: Counting, recollection: Recollection
 ) -> None:
     engine.away = True
-    for _ in range(3):
+    for name in ("a", "a", "b", "c", "b"):
         with pytest.raises(EngineUnreachableError, match="No Docker Engine answers"):
-            recollection.volume("a")
+            recollection.volume(name)
 
-    assert engine.asked == ["volumes"]
+    assert engine.asked == ["volume a", "volumes"]
 
 
 def test_everything_else_is_handed_on(engine: Counting, recollection: Recollection) -> None:

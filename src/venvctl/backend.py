@@ -5,6 +5,7 @@ The commands see no difference: what one gives, the other gives.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from venvctl.errors import DaemonUnreachableError
@@ -146,6 +147,11 @@ class Here:
         """The root's directory."""
         return self.root.path
 
+    @cached_property
+    def _glance(self) -> Root:
+        """The root for who asks where environments stand: mostly not for that of one alone."""
+        return self.root.glance()
+
     def names(self) -> list[str]:
         """As `Backend`."""
         return self.root.registry.names()
@@ -160,7 +166,7 @@ class Here:
         """As `Backend`."""
         from venvctl.status import status  # noqa: PLC0415 - see above
 
-        return status(self.root.registry.load(name), self.root)
+        return status(self.root.registry.load(name), self._glance)
 
     def history(self, name: str) -> list[Event]:
         """As `Backend`."""

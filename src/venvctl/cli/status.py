@@ -57,9 +57,7 @@ def status_command(
     lines = [line for each in found for line in describe(each, usage, verbose=verbose)]
     away = [each.engine for each in found if each.engine]
     return Answer(
-        data=StatusAnswer(
-            root=str(workplace.base.path), environments=tuple(found), usage=usage
-        ),
+        data=StatusAnswer(root=str(workplace.base.path), environments=tuple(found), usage=usage),
         lines=tuple(lines) or (Line(f"There is no environment in {workplace.base.path}."),),
         errors=(EngineUnreachableError(away[0]),) if away else (),
     )

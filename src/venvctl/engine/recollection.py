@@ -28,6 +28,7 @@ class Recollection:
     def __init__(self, connect: Callable[[], Engine]) -> None:
         self._connect = connect
         self._known: dict[object, Any] = {}
+        self._first: dict[str, str] = {}
 
     def __getattr__(self, name: str) -> Any:
         """Whatever is not remembered here."""
@@ -42,6 +43,11 @@ class Recollection:
 
     def volume(self, name: str) -> Volume | None:
         """As `Engine.volume`."""
+        if self._is_only("volume", name):
+            volume: Volume | None = self._once(
+                ("volume", name), lambda: self._connect().volume(name)
+            )
+            return volume
         volumes: dict[str, Volume] = self._once(
             "volumes", lambda: {volume.name: volume for volume in self._connect().volumes()}
         )
@@ -49,12 +55,21 @@ class Recollection:
 
     def containers(self, *, volume: str = "", project: str = "") -> list[Container]:
         """As `Engine.containers`."""
+        if volume and self._is_only("containers", volume):
+            found: list[Container] = self._once(
+                ("containers", volume), lambda: self._connect().containers(volume=volume)
+            )
+            return [one for one in found if not project or project == one.project]
         containers: list[Container] = self._once("containers", lambda: self._connect().containers())
         return [
             one
             for one in containers
             if (not volume or volume in one.mounts) and (not project or project == one.project)
         ]
+
+    def _is_only(self, kind: str, name: str) -> bool:
+        """Whether no other name was asked for yet: then it alone is asked for, and not all."""
+        return bool(self._first.setdefault(kind, name) == name)
 
     def _once(self, key: object, ask: Callable[[], Any]) -> Any:
         if key not in self._known:
