@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 import statistics
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -115,30 +114,33 @@ class Usage:
     peak: int
 
 
-def used(
-    command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], code: int = 0
-) -> Usage:
-    """Run a command, and see what it takes.
+# What the kernel says of a process's memory counts what its parent had before it: so the parent is
+# one that has little.
+_LAUNCHER = """
+import os, sys, time
+begin = time.perf_counter()
+process = os.posix_spawnp(sys.argv[2], sys.argv[2:], os.environ)
+_, status, spent = os.wait4(process, 0)
+wall = time.perf_counter() - begin
+with open(sys.argv[1], "w") as told:
+    told.write(f"{wall} {spent.ru_utime + spent.ru_stime} {spent.ru_maxrss}")
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def used(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> Usage:
+    """Run a command that must succeed, and see what it takes.
 
     Args:
         command: the argument vector.
         cwd: where it runs.
         environment: its variables.
-        code: what it must end with.
     """
-    with TemporaryFile() as output:
-        begin = time.perf_counter()
-        process = subprocess.Popen(
-            command, cwd=cwd, env=environment, stdout=output, stderr=subprocess.STDOUT
-        )
-        _, status, spent = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - begin
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode != code:
-            output.seek(0)
-            text = output.read().decode(errors="replace")
-            sys.exit(f"{' '.join(command)} ended with {process.returncode}:\n{text}")
-    return Usage(wall=wall, cpu=spent.ru_utime + spent.ru_stime, peak=spent.ru_maxrss << 10)
+    with NamedTemporaryFile("r") as told:
+        launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, told.name]
+        run([*launcher, *command], cwd=cwd, environment=environment)
+        wall, cpu, peak = told.read().split()
+    return Usage(wall=float(wall), cpu=float(cpu), peak=int(peak) << 10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
