@@ -15,12 +15,11 @@ import time
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 _DEADLINE = 60.0
 
@@ -114,10 +113,11 @@ class SecondEngine:
         for container in self.docker("ps", "--all", "--quiet").split():
             self.docker("rm", "--force", container)
         self.stop()
-        # One that was killed has left what it mounted over its own data; one umount each.
-        unmount = ["umount", str(self.folder / "data")]
-        while subprocess.run(unmount, capture_output=True, check=False).returncode == 0:
-            pass
+        # One that was killed has left what it mounted below its folder; the deepest first.
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for mount in sorted(mounts, reverse=True):
+            if mount.startswith(f"{self.folder}/"):
+                subprocess.run(["umount", mount], capture_output=True, check=False)
         subprocess.run(["ip", "link", "delete", self.bridge], capture_output=True, check=False)
 
     def _elsewhere(self) -> list[str]:

@@ -96,6 +96,7 @@ def test_a_holder_that_must_not_be_restarted_stops_it_before_anything_is_done(
     world.write_lock(world.wheel("alpha", "1.0"))
     world.sync()
     web = world.start(unique("web"), "--label", "venvctl.on-change=none")
+    world.wait_for_line(web, "start 1.0 1")
     started = world.container(web).started_at
     _lose_environments(world)
 

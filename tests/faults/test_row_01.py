@@ -60,7 +60,8 @@ def test_a_repair(arena: Arena) -> None:
 def test_a_collection_beside_running_containers(busy: Arena) -> None:
     busy.try_all(cases.collection(busy), budget=2)
     kept = [generation.number for generation in busy.world.environment.generations()]
-    assert kept == [busy.holders_on, busy.number() - 1, busy.number()]
+    # Whatever was current since the holders started: a process of theirs may be on it.
+    assert kept == list(range(busy.holders_on, busy.number() + 1))
 
 
 def test_an_import(arena: Arena, unique: Unique) -> None:

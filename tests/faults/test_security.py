@@ -133,6 +133,7 @@ def test_every_helper_of_a_sync_is_shut_in(
         return remove(connection, identifier)
 
     monkeypatch.setattr(tasks, "remove", look_and_remove)
+    world.labels = {"venvctl.smoke": "alpha"}
     world.write_lock(world.wheel("alpha", "1.0"))
     world.sync()
 
