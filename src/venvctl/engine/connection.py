@@ -60,6 +60,9 @@ class Connection:
             yield client
         except APIError as error:
             words = str(error.explanation or error).strip().rstrip(".")
+            if error.response is not None:
+                # The SDK leaves open what it would have streamed.
+                error.response.close()
             raise EngineError(f"The Docker Engine refused to {what}: {words}.") from error
         except NullResource as error:
             raise EngineError(f"The Docker Engine can't {what}: the name is empty.") from error

@@ -15,11 +15,12 @@ from venvctl.engine.model import LABEL_HELPER, LABEL_ROOT, Task, TaskResult
 from venvctl.errors import EngineUnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from venvctl.engine.connection import Connection
 
 OUTPUT_LIMIT = 16 << 20
+_PATIENCE = 1.0  # seconds until it is looked whether a container that takes no input still runs
 TEMPORARY_SIZE = "size=1g,mode=1777,exec,nosuid,nodev"
 # What the engine says of a container whose program it could not find, or not execute.
 _NOT_STARTED = frozenset({126, 127})
@@ -113,7 +114,7 @@ def _run_to_end(connection: Connection, identifier: str, task: Task) -> _End:
                 raise
             return _End(exit_code=code, message=f"{error.explanation}\n")
         if entrance is not None:
-            _hand_over(task.lines or (), entrance)
+            _hand_over(task.lines or (), entrance, lambda: _ended(client, identifier))
     deadline = time.monotonic() + task.timeout
     try:
         with connection.asking(f"wait for the {task.purpose} container") as client:
@@ -145,17 +146,29 @@ def _entrance(client: Any, identifier: str) -> Iterator[socket.socket]:
         entrance.close()
 
 
-def _hand_over(lines: Iterable[str], entrance: socket.socket) -> None:
+def _hand_over(lines: Iterable[str], entrance: socket.socket, ended: Callable[[], bool]) -> None:
     """Write lines as they come, and end the input after the last.
 
     A program that ended already misses them; how it ended tells why.
     """
+    # The engine neither reads on nor closes when a container ends before its input (measured).
+    entrance.settimeout(_PATIENCE)
     try:
         for line in lines:
-            entrance.sendall(f"{line}\n".encode())
+            left = memoryview(f"{line}\n".encode())
+            while left:
+                try:
+                    left = left[entrance.send(left) :]
+                except TimeoutError:
+                    if ended():
+                        return
         entrance.shutdown(socket.SHUT_WR)
     except (BrokenPipeError, ConnectionResetError):
         return
+
+
+def _ended(client: Any, identifier: str) -> bool:
+    return not client.inspect_container(identifier)["State"]["Running"]
 
 
 def _parameters(client: Any, task: Task, root_identity: str) -> dict[str, Any]:
