@@ -20,6 +20,7 @@ import venvctl
 from venvctl import activators, disk
 from venvctl.arrangement import arrange
 from venvctl.errors import FileConflictError
+from venvctl.trees import uncollected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -119,7 +120,7 @@ class Assembly:
         Raises:
             FileConflictError, DiskFullError, RootError: as `finish`.
         """
-        with disk.translate(self._into):
+        with disk.translate(self._into), uncollected():
             self._place(trees, arrange(trees))
 
     def finish(self, trees: Sequence[Tree], blueprint: Blueprint) -> Path:
@@ -138,7 +139,8 @@ class Assembly:
             DiskFullError, RootError: it could not be written; nothing is left of it.
         """
         progress = self._progress
-        arrangement = arrange(trees)
+        with uncollected():
+            arrangement = arrange(trees)
         for conflict in arrangement.conflicts:
             if blueprint.conflicts == "error":
                 raise FileConflictError(
@@ -153,7 +155,8 @@ class Assembly:
             )
         with disk.translate(self._into):
             directory = self._directory
-            self._place(trees, arrangement)
+            with uncollected():
+                self._place(trees, arrangement)
             self._make(own_directories(blueprint.target))
             generated = _generate(trees, blueprint, arrangement, directory)
             if directory.stat().st_dev != self._into.stat().st_dev:

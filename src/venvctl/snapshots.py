@@ -8,13 +8,12 @@ A snapshot, the store and nothing else are enough to make the generation again.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import re
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 from packaging.pylock import Package, PackageWheel, Pylock, PylockValidationError
@@ -28,7 +27,7 @@ from venvctl.registration import Registration
 from venvctl.target import Target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from venvctl.store import Store
@@ -163,25 +162,30 @@ class SnapshotStore:
     def mark_current(self, key: str, use: Use) -> None:
         """Note that an environment's current generation is this snapshot's, from now on.
 
-        Reads no package lists.
+        Raises:
+            IntegrityError: what is known of the snapshot can't be read.
+        """
+        self._amend(key, lambda facts: {"environments": {**facts["environments"], **_used(use)}})
+
+    def adopt(self, key: str, image: str) -> None:
+        """Note which image of this host an imported snapshot is for, where none is known yet.
 
         Raises:
             IntegrityError: what is known of the snapshot can't be read.
         """
+        self._amend(key, lambda facts: {} if facts["image"] else {"image": image})
+
+    def _amend(self, key: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Change some facts; reads no package lists, which takes longer than all else of it."""
         directory = self.path(key)
         try:
             facts = json.loads((directory / FACTS).read_bytes())
-            facts["environments"][use.registration.name] = _use(use)
+            changed = change(facts)
         except _FAULTS as error:
             raise _unreadable(key, directory, error) from error
-        disk.write_file(directory / FACTS, json.dumps(facts, indent=1).encode())
-
-    def adopt(self, key: str, image: str) -> None:
-        """Note which image of this host an imported snapshot is for, where none is known yet."""
-        snapshot = self.load(key)
-        if not snapshot.image:
-            facts = _facts(dataclasses.replace(snapshot, image=image))
-            disk.write_file(self.path(key) / FACTS, facts)
+        if changed:
+            data = json.dumps({**facts, **changed}, indent=1).encode()
+            disk.write_file(directory / FACTS, data)
 
     def latest(self, environment: str) -> tuple[str, int]:
         """Key and generation of the snapshot that was current last; an empty key if none was.
@@ -269,6 +273,10 @@ def _unreadable(key: str, directory: Path, error: Exception) -> IntegrityError:
         f"Snapshot {key} in {directory} can't be read: {error}.",
         hint="Sync the environment again to have it written anew: `venvctl sync --force`.",
     )
+
+
+def _used(use: Use) -> dict[str, object]:
+    return {use.registration.name: _use(use)}
 
 
 def _use(use: Use) -> dict[str, object]:

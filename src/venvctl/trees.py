@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ __all__ = [
     "publish",
     "remove",
     "tree_name",
+    "uncollected",
     "verify",
 ]
 
@@ -67,12 +69,21 @@ def load_all(
     store: Store, hashes: Iterable[str], target: Target, *, bytecode: bool
 ) -> dict[str, Tree | None]:
     """The tree of each wheel by its SHA-256; None where there is no whole one."""
-    # Tens of thousands of rows appear at once and none of them is garbage: the collector, which
-    # would look through them again and again, costs as much as everything else (measured).
+    with uncollected():
+        return {sha256: load(store, sha256, target, bytecode=bytecode) for sha256 in hashes}
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Do without the garbage collector where tens of thousands of rows appear at once.
+
+    None of them is garbage, and to look through them again and again costs as much as everything
+    else (measured).
+    """
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return {sha256: load(store, sha256, target, bytecode=bytecode) for sha256 in hashes}
+        yield
     finally:
         if collecting:
             gc.enable()
