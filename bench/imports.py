@@ -36,15 +36,15 @@ def imports(place: Workplace) -> dict[str, dict[str, int]]:
     The least of some runs, since what else the machine does only adds to it. The standard library
     is one package here.
     """
-    name = f"{place.prefix}still"
     lock = write_lock(place, "still", [stock(place, "still")])
     settle(place, "still", lock)
-    place.venvctl("sync", name)
+    place.venvctl("sync", cwd=place.folder)  # it leaves what the gate answers from
     return {title: _command(place, words) for title, words in _COMMANDS.items()}
 
 
 def _command(place: Workplace, words: tuple[str, ...]) -> dict[str, int]:
-    told = {**place.environment, "PYTHONPROFILEIMPORTTIME": "1"}
+    # As a shell has it: the gate compares where a command is run.
+    told = {**place.environment, "PYTHONPROFILEIMPORTTIME": "1", "PWD": str(place.folder)}
     told |= {} if words else _COMPLETION
     least: dict[str, int] = {}
     for _ in range(place.turns(_TURNS)):
