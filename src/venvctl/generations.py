@@ -20,7 +20,7 @@ import venvctl
 from venvctl import activators, disk
 from venvctl.arrangement import arrange
 from venvctl.errors import FileConflictError
-from venvctl.trees import uncollected
+from venvctl.manifest import uncollected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

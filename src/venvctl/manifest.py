@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 SCHEMA = 1
 _DIGEST = 64  # characters of a SHA-256 in hexadecimal
@@ -166,3 +168,19 @@ def _rows(columns: object) -> tuple[ManifestFile, ...]:
         flags[place] = True
     split = [digests[start : start + _DIGEST] for start in range(0, len(digests), _DIGEST)]
     return tuple(map(ManifestFile, paths, split, sizes, flags))
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Do without the garbage collector where tens of thousands of rows appear at once.
+
+    None of them is garbage, and to look through them again and again costs as much as everything
+    else (measured).
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()

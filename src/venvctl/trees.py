@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +10,7 @@ from filelock import FileLock
 
 from venvctl import disk
 from venvctl.extraction import PREFIX, SCRIPTS
-from venvctl.manifest import EntryPoint, Manifest, ManifestFile
+from venvctl.manifest import EntryPoint, Manifest, ManifestFile, uncollected
 from venvctl.store import Problem, file_digest
 
 if TYPE_CHECKING:
@@ -33,7 +31,6 @@ __all__ = [
     "publish",
     "remove",
     "tree_name",
-    "uncollected",
     "verify",
 ]
 
@@ -71,22 +68,6 @@ def load_all(
     """The tree of each wheel by its SHA-256; None where there is no whole one."""
     with uncollected():
         return {sha256: load(store, sha256, target, bytecode=bytecode) for sha256 in hashes}
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Do without the garbage collector where tens of thousands of rows appear at once.
-
-    None of them is garbage, and to look through them again and again costs as much as everything
-    else (measured).
-    """
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def publish(
