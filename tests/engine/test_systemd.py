@@ -259,7 +259,7 @@ def test_a_lock_that_is_followed_for_somebody_is_read_as_them_in_the_sandbox(sit
         "the sync of what only its owner may read",
         PATIENCE,
     )
-    assert "can't be read" not in machine.journal()
+    assert f"{lock} can't be read" not in machine.journal()
 
 
 @pytest.mark.parametrize("verb", ["verify", "gc"])
