@@ -72,7 +72,7 @@ class SecondEngine:
             )  # fmt: skip
         self.starts += 1
         deadline = time.monotonic() + _DEADLINE
-        while self._ask("version").returncode != 0:
+        while self.ask("version").returncode != 0:
             assert self._process.poll() is None, self.log.read_text()[-2000:]
             assert time.monotonic() < deadline, f"dockerd did not answer in {_DEADLINE:g} s"
             time.sleep(0.1)
@@ -93,9 +93,19 @@ class SecondEngine:
 
     def docker(self, *arguments: str) -> str:
         """What ``docker ARGUMENTS`` printed; it must succeed."""
-        done = self._ask(*arguments)
+        done = self.ask(*arguments)
         assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stderr.decode()}"
         return done.stdout.decode().strip()
+
+    def ask(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        """How ``docker ARGUMENTS`` ended."""
+        return subprocess.run(
+            ["docker", *arguments],
+            env={**os.environ, "DOCKER_HOST": self.host},
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
 
     def copy_image(self, name: str) -> None:
         """Have an image of the machine's engine here too."""
@@ -140,12 +150,3 @@ class SecondEngine:
             address = ["ip", "addr", "add", f"10.231.{third}.1/24", "dev", self.bridge]
             subprocess.run(address, check=True)
         subprocess.run(["ip", "link", "set", self.bridge, "up"], check=True)
-
-    def _ask(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            ["docker", *arguments],
-            env={**os.environ, "DOCKER_HOST": self.host},
-            capture_output=True,
-            timeout=120,
-            check=False,
-        )

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ SERVICES = ("tool", "web", "worker")
 BRANCHES = ("main", "other")
 _STOP_SECONDS = 10.0
 _START_SECONDS = 30.0
+_ENGINE_STARTS_MOST = 2  # until containers can be started
 
 
 @dataclass(slots=True)
@@ -203,7 +205,16 @@ class Stage:
 
     def start_containers(self) -> None:
         """As whoever looks after the machine would; those that run stay as they are."""
-        self.engine.docker("start", *(f"soak-{service}-1" for service in SERVICES))
+        names = [f"soak-{service}-1" for service in SERVICES]
+        for _ in range(_ENGINE_STARTS_MOST):
+            done = self.engine.ask("start", *names)
+            if done.returncode == 0:
+                return
+            # Killed while it started one, Docker 20.10 may say "task already exists" (measured).
+            sys.stderr.write(f"soak: {done.stderr.decode()}")
+            self.engine.stop()
+            self.engine.start()
+        self.engine.docker("start", *names)
 
     def _write_project(self) -> None:
         service = {
