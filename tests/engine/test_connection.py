@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from venvctl.engine import connect
+from venvctl.engine import connect, tasks
 from venvctl.engine.connection import Connection
 from venvctl.engine.model import Task
-from venvctl.errors import EngineUnreachableError
+from venvctl.errors import EngineError, EngineUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -192,16 +192,18 @@ def test_it_is_something_else(tmp_path: Path) -> None:
     )
 
 
+def sockets() -> int:
+    """How many this process has open."""
+    found = 0
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the listing's own
+            found += str(path.readlink()).startswith("socket:")
+    return found
+
+
 def test_no_socket_stays_open_whatever_was_asked_for(
     engine: DockerEngine, image_311: str, unique: Unique
 ) -> None:
-    def sockets() -> int:
-        found = 0
-        for path in Path("/proc/self/fd").iterdir():
-            with suppress(FileNotFoundError):  # the listing's own
-                found += str(path.readlink()).startswith("socket:")
-        return found
-
     engine.version()
     before = sockets()
 
@@ -213,3 +215,37 @@ def test_no_socket_stays_open_whatever_was_asked_for(
         engine.run(Task(purpose="probe", image=image_311, command=("true",)))
 
     assert sockets() == before
+
+
+def test_no_socket_stays_open_when_a_helper_is_removed_before_its_output_is_read(
+    engine: DockerEngine, docker: Docker, image_311: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_to_end = tasks._run_to_end
+
+    def run_and_remove(connection: Connection, identifier: str, task: Task) -> object:
+        end = run_to_end(connection, identifier, task)
+        docker("rm", "--force", identifier)
+        return end
+
+    monkeypatch.setattr(tasks, "_run_to_end", run_and_remove)
+    engine.version()
+    before = sockets()
+
+    with pytest.raises(EngineError) as caught:  # whose frames hold what they were at
+        engine.run(Task(purpose="test", image=image_311, command=["true"]))
+
+    assert sockets() == before
+    assert "No such container" in caught.value.message
+
+
+def test_no_socket_stays_open_when_an_answer_is_left_before_its_end(
+    engine: DockerEngine,
+) -> None:
+    engine.version()
+    before = sockets()
+
+    with engine._connection.asking("tell its events") as client:
+        stream = client.events(decode=True)
+
+    assert sockets() == before
+    del stream

@@ -51,18 +51,17 @@ class Connection:
             EngineError: the engine refused, with its own words.
         """
         client = None
+        responses: list[Any] = []
         try:
             # The SDK leaks a socket for each connection that is refused, so that is found out here.
             with socket.socket(socket.AF_UNIX) as probe:
                 probe.connect(self.endpoint.removeprefix("unix://"))
             client = self._take()
             client.timeout = patience
+            client.hooks["response"] = [lambda response, **_: responses.append(response)]
             yield client
         except APIError as error:
             words = str(error.explanation or error).strip().rstrip(".")
-            if error.response is not None:
-                # The SDK leaves open what it would have streamed.
-                error.response.close()
             raise EngineError(f"The Docker Engine refused to {what}: {words}.") from error
         except NullResource as error:
             raise EngineError(f"The Docker Engine can't {what}: the name is empty.") from error
@@ -75,6 +74,10 @@ class Connection:
         ) as error:
             raise self._unreachable(what, error) from error
         finally:
+            # The SDK leaves open what it would have streamed, and what was not read to its end.
+            for response in responses:
+                with suppress(OSError):
+                    response.close()
             if client is not None:
                 # The SDK keeps a pool of connections for each path that was asked for, 25 of them
                 # whatever `num_pools` says; a client goes on to work after it is closed.
@@ -105,17 +108,6 @@ class Connection:
             f"The Docker Engine at {self.endpoint} did not answer when asked to {what}: {reason}.",
             hint=hint,
         )
-
-
-def close_stream(stream: Any) -> None:
-    """Close an SDK stream, read to its end or not, and what lies below it.
-
-    The stream's own `close` ends the connection, which wakes whoever reads from it, but leaves the
-    response and so the file descriptor to the garbage collector.
-    """
-    with suppress(OSError):
-        stream.close()
-    stream._response.close()  # noqa: SLF001 - see above; the SDK has no other way to it
 
 
 def _close(idle: deque[Any]) -> None:

@@ -11,7 +11,7 @@ from docker.errors import NotFound
 from docker.utils import parse_repository_tag
 
 from venvctl.engine import inspection, tasks
-from venvctl.engine.connection import PATIENCE, Connection, close_stream
+from venvctl.engine.connection import PATIENCE, Connection
 from venvctl.engine.endpoint import endpoint
 from venvctl.engine.model import LABEL_HELPER, LABEL_ROOT, TaskResult
 from venvctl.errors import EngineError, EngineUnreachableError
@@ -217,7 +217,6 @@ class DockerEngine:
             finally:
                 timer.cancel()
                 timer.join()
-                close_stream(stream)
         with self._connection.asking(what) as client:
             code = client.exec_inspect(execution)["ExitCode"]
         stdout, stderr = (tasks.bounded(kept) for kept in streams)
@@ -255,11 +254,8 @@ class DockerEngine:
         with self._connection.asking("tell its events", patience=None) as client:
             start = f"{since:.9f}" if since else None
             stream = client.events(since=start, filters=filters, decode=True)
-            try:
-                for document in stream:
-                    yield inspection.parse_event(document)
-            finally:
-                close_stream(stream)
+            for document in stream:
+                yield inspection.parse_event(document)
         raise EngineUnreachableError(f"The Docker Engine at {self.endpoint} ended its events.")
 
     def _stop_timeout(self, identifier: str) -> int:

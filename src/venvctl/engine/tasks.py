@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from docker.errors import APIError, NotFound
 
-from venvctl.engine.connection import close_stream
 from venvctl.engine.model import LABEL_HELPER, LABEL_ROOT, Task, TaskResult
 from venvctl.errors import EngineUnreachableError
 
@@ -48,7 +47,7 @@ def run(connection: Connection, task: Task, *, root_identity: str) -> TaskResult
         end = _run_to_end(connection, identifier, task)
         with connection.asking(f"read the output of the {task.purpose} container") as client:
             stdout, stderr = (
-                _read(client.logs(identifier, stdout=out, stderr=not out, stream=True))
+                bounded(client.logs(identifier, stdout=out, stderr=not out, stream=True))
                 for out in (True, False)
             )
             state = client.inspect_container(identifier)["State"] if end.exit_code else {}
@@ -88,13 +87,6 @@ def bounded(stream: Iterable[bytes]) -> str:
         if room == 0:
             break
     return b"".join(parts).decode(errors="replace")
-
-
-def _read(stream: Any) -> str:
-    try:
-        return bounded(stream)
-    finally:
-        close_stream(stream)
 
 
 def _run_to_end(connection: Connection, identifier: str, task: Task) -> _End:
@@ -142,7 +134,6 @@ def _entrance(client: Any, identifier: str) -> Iterator[socket.socket]:
     try:
         yield entrance
     finally:
-        stream._response.close()  # noqa: SLF001 - nor to close what lies below
         entrance.close()
 
 
