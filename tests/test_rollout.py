@@ -9,7 +9,7 @@ import pytest
 
 from venvctl.engine.model import Container
 from venvctl.policy import ChangeKind, OnChange
-from venvctl.rollout import Group, Step, decide, groups, holder_step, to_reach
+from venvctl.rollout import Group, Step, decide, groups, holder_step, late, to_reach
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -328,3 +328,40 @@ def test_a_follower_stands_behind_the_last_that_it_hangs_on() -> None:
             ),
         ),
     ]
+
+
+class TestLate:
+    """The holders that started between being listed and the switch."""
+
+    SWITCHED_AT = 1767261600.0  # 2026-01-01T10:00:00Z
+
+    def at(self, moment: str) -> Container:
+        return dataclasses.replace(container("web"), started_at=f"2026-01-01T{moment}Z")
+
+    def test_one_that_nobody_knew_of(self) -> None:
+        web = self.at("09:59:59.900000001")
+        assert late([web], "env", {}, self.SWITCHED_AT) == {"WEB": web.started_at}
+
+    def test_one_that_was_known_is_none(self) -> None:
+        web = self.at("09:59:59.900000001")
+        assert late([web], "env", {"WEB": web.started_at}, self.SWITCHED_AT) == {}
+
+    def test_one_that_started_again_in_between(self) -> None:
+        web = self.at("09:59:59.900000001")
+        known = {"WEB": "2026-01-01T09:00:00.000000001Z"}
+        assert late([web], "env", known, self.SWITCHED_AT) == {"WEB": web.started_at}
+
+    def test_one_that_the_engine_told_of_only_after_the_switch(self) -> None:
+        web = self.at("10:00:00.050000001")
+        assert late([web], "env", {}, self.SWITCHED_AT) == {"WEB": web.started_at}
+
+    def test_one_that_started_after_the_switch_is_none(self) -> None:
+        assert late([self.at("10:00:00.200000001")], "env", {}, self.SWITCHED_AT) == {}
+
+    @pytest.mark.parametrize("state", ["exited", "created", "dead"])
+    def test_one_that_does_not_run_is_none(self, state: str) -> None:
+        web = dataclasses.replace(self.at("09:59:59.900000001"), state=state)
+        assert late([web], "env", {}, self.SWITCHED_AT) == {}
+
+    def test_one_without_the_volume_is_none(self) -> None:
+        assert late([self.at("09:59:59.900000001")], "other", {}, self.SWITCHED_AT) == {}

@@ -160,8 +160,9 @@ def switch(
             state,
             pending=running,
             # Where an interrupted rollout was, some of them are behind the current one too.
-            toward=0 if state.pending else generation.number,
+            toward=0 if state.pending and running else generation.number,
             before=running,
+            switching=restart,
             reached=(),
             good=good if fall_back else 0,
             back_to=0,

@@ -80,7 +80,7 @@ def deliver(environment: Environment, engine: Engine, progress: Progress) -> tup
     state = environment.state()
     if state.back_to:
         _go_back(environment, engine, progress, _Trouble(name="", because="", log=""))
-    if not state.pending:
+    if not state.pending and not (state.switching and _finds_late(environment, engine)):
         return ()
     tour = _Tour(environment, engine, progress)
     trouble = _go(tour, back=False)
@@ -91,10 +91,32 @@ def deliver(environment: Environment, engine: Engine, progress: Progress) -> tup
     return tuple(tour.results)
 
 
+def _finds_late(environment: Environment, engine: Engine) -> bool:
+    """Whether anybody is to be reached after all."""
+    _note_late(environment, engine.containers(volume=environment.name))
+    return bool(environment.state().pending)
+
+
+def _note_late(environment: Environment, containers: Sequence[Container]) -> None:
+    """Have those reached too that started beside the switch, on what was current before it."""
+    state = environment.state()
+    found = rollout.late(containers, environment.name, state.before, environment.switched_at)
+    environment.save_state(
+        dataclasses.replace(
+            state,
+            pending={**state.pending, **found},
+            before={**state.before, **found},
+            switching=False,
+        )
+    )
+
+
 def _go(tour: _Tour, *, back: bool) -> _Trouble | None:
     """Take every step; stop at the first container that takes it badly."""
     environment, engine = tour.environment, tour.engine
     containers = engine.containers()
+    if environment.state().switching:
+        _note_late(environment, containers)
     steps = rollout.decide(environment.state().pending, containers, environment.name, reviving=back)
     groups = rollout.groups(steps, containers)
     if back:
@@ -318,6 +340,7 @@ def end(environment: Environment, *, good: int, error: str = "") -> None:
             pending={},
             toward=0,
             before={},
+            switching=False,
             reached=(),
             good=good,
             back_to=0,

@@ -56,6 +56,7 @@ class State:
         toward: number of the generation that they are to be brought onto by a switch; 0 if that is
             the current one, whichever it is.
         before: all that it had to reach when it began, in the same way; empty between rollouts.
+        switching: whether containers may have started beside the switch, and nobody has looked yet.
         reached: IDs of those that it signalled or executed a command in.
         good: number of the last generation that was rolled out well, 0 if there is none.
         back_to: number of the generation that a rollout is going back to, 0 if it does not.
@@ -73,6 +74,7 @@ class State:
     pending: Mapping[str, str] = field(default_factory=dict)
     toward: int = 0
     before: Mapping[str, str] = field(default_factory=dict)
+    switching: bool = False
     reached: tuple[str, ...] = ()
     good: int = 0
     back_to: int = 0
@@ -231,6 +233,11 @@ class Environment:
                 disk.replace_symlink(link, f".venvctl/current/{entry.name}")
         disk.replace_symlink(self._private / "current", f"generations/{generation.name}")
 
+    @property
+    def switched_at(self) -> float:
+        """When the current generation became that, in seconds since the epoch."""
+        return os.lstat(self._private / "current").st_ctime  # rename(2) changes it
+
     def prepare(self) -> None:
         """Create what is missing of the environment's directories."""
         disk.make_directory(self.generations_directory)
@@ -256,9 +263,12 @@ class Environment:
         except (FileNotFoundError, ValueError, TypeError, AttributeError):
             # Without it the next sync compares everything, and finds `current` as it is.
             return State()
-        if state.pending and state.toward and not self._is_current(state.toward):
+        waits = state.pending or state.switching
+        if waits and state.toward and not self._is_current(state.toward):
             # A crash came between this and the switch: nobody is behind a switch that never came.
-            return dataclasses.replace(state, pending={}, before={}, reached=(), toward=0)
+            return dataclasses.replace(
+                state, pending={}, before={}, switching=False, reached=(), toward=0
+            )
         return state
 
     def _is_current(self, number: int) -> bool:
@@ -279,6 +289,7 @@ class Environment:
             "pending": dict(state.pending),
             "toward": state.toward,
             "before": dict(state.before),
+            "switching": state.switching,
             "reached": list(state.reached),
             "good": state.good,
             "back-to": state.back_to,
@@ -343,6 +354,7 @@ def _state(document: dict[str, Any]) -> State:
         pending={str(name): str(when) for name, when in document.get("pending", {}).items()},
         toward=int(document.get("toward", 0)),
         before={str(name): str(when) for name, when in document.get("before", {}).items()},
+        switching=bool(document.get("switching", False)),
         reached=tuple(str(name) for name in document.get("reached", ())),
         good=int(document.get("good", 0)),
         back_to=int(document.get("back-to", 0)),

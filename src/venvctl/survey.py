@@ -90,7 +90,8 @@ def look(work: Work) -> Look:
         conditions.append("its current generation is missing")
     if state.inputs and not has_volume:
         conditions.append(f"the volume {environment.name} is missing")
-    if (state.pending or state.stopped or state.back_to) and work.options.restart:
+    waits = state.pending or state.switching or state.stopped or state.back_to
+    if waits and work.options.restart:
         conditions.append("its last rollout was interrupted")
     if work.options.force:
         conditions.append("--force asks for it")

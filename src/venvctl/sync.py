@@ -183,7 +183,8 @@ def _walk(work: Work, look: Look) -> SyncResult:
             changes = plan.differences(preparation.before, preparation.after(generation))
             fetched, built = preparation.fetched, preparation.built
 
-    if generation != look.current or not look.has_volume or look.state.pending:
+    waits = look.state.pending or look.state.switching
+    if generation != look.current or not look.has_volume or waits:
         interpreters.check_holders(
             work.registration, work.root, target, recreated=work.options.recreated
         )
