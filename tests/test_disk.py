@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -280,6 +281,20 @@ def test_a_temporary_directory_is_gone_whatever_happens(tmp_path: Path) -> None:
         work()
 
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_temporary_directories_are_kept_apart_where_ext4_can(tmp_path: Path) -> None:
+    with disk.temporary_directory(tmp_path) as folder:
+        listed = subprocess.run(
+            ["lsattr", "-d", folder.parent], capture_output=True, text=True, check=False
+        )
+        if listed.returncode:
+            pytest.skip("another file system, without such attributes")
+        kind = subprocess.check_output(
+            ["stat", "--file-system", "--format=%T", folder], text=True
+        ).strip()
+
+    assert ("T" in listed.stdout.split()[0]) == (kind == "ext2/ext3")
 
 
 def test_a_full_disk_says_what_is_needed_and_what_is_free(tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import re
 import secrets
 import shutil
 import stat
+import struct
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -28,6 +30,12 @@ observers: list[Callable[[str, Path], None]] = []
 
 # What has not got its name yet is called this, beside what it will be.
 _UNNAMED = re.compile(r"\..*\.[0-9a-f]{12}")
+
+# ioctl_iflags(2), and the flag that ``chattr +T`` sets.
+_LONG = struct.calcsize("l")
+_GET_FLAGS = 0x80006601 | _LONG << 16
+_SET_FLAGS = 0x40006602 | _LONG << 16
+_TOP_OF_HIERARCHIES = 0x00020000
 
 
 def _tell(operation: str, path: Path) -> None:
@@ -337,6 +345,7 @@ def temporary_directory(root: Path) -> Iterator[Path]:
     """A fresh directory below ``root/tmp`` that is gone afterwards, whatever happens."""
     parent = root / "tmp"
     make_directory(parent, mode=0o700)
+    _spread(parent)
     path = parent / secrets.token_hex(8)
     with translate(path):
         path.mkdir(mode=0o755)
@@ -346,3 +355,24 @@ def temporary_directory(root: Path) -> Iterator[Path]:
     finally:
         with suppress(RootError):
             remove_tree(path)
+
+
+def _spread(directory: Path) -> None:
+    """Have the file system keep apart what is made in a directory, where it knows how.
+
+    ext4 makes a directory near its parent, and passes over each inode that was freed there in the
+    last minutes: after thousands were, 10,000 directories took 1 s of a processor instead of 0.2
+    (measured). With this flag each one that is made in `directory` begins somewhere else.
+    """
+    try:
+        handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        flags = struct.unpack("l", fcntl.ioctl(handle, _GET_FLAGS, bytes(_LONG)))[0]
+        if not flags & _TOP_OF_HIERARCHIES:
+            fcntl.ioctl(handle, _SET_FLAGS, struct.pack("l", flags | _TOP_OF_HIERARCHIES))
+    except OSError:
+        return  # another file system, or somebody else's directory
+    finally:
+        os.close(handle)

@@ -7,9 +7,7 @@ generation's name is therefore always whole.
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,18 +15,18 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Self
 
 import venvctl
-from venvctl import activators, disk
+from venvctl import activators, disk, linking
 from venvctl.arrangement import arrange
 from venvctl.errors import FileConflictError
+from venvctl.linking import LinkedDirectory
 from venvctl.manifest import uncollected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from venvctl.arrangement import Arrangement
-    from venvctl.manifest import ManifestFile
     from venvctl.origin import Origin
     from venvctl.progress import Progress
     from venvctl.target import Target
@@ -94,9 +92,6 @@ class Assembly:
         self._root = root
         self._progress = progress
         self._open = ExitStack()
-        self._placed: dict[str, tuple[Path, ManifestFile]] = {}
-        self._directories: set[str] = set()
-        self._copied = 0
 
     def __enter__(self) -> Self:
         """Nothing yet."""
@@ -121,7 +116,7 @@ class Assembly:
             FileConflictError, DiskFullError, RootError: as `finish`.
         """
         with disk.translate(self._into), uncollected():
-            self._place(trees, arrange(trees))
+            self._links.place(trees, arrange(trees))
 
     def finish(self, trees: Sequence[Tree], blueprint: Blueprint) -> Path:
         """Complete the generation and seal it.
@@ -154,92 +149,35 @@ class Assembly:
                 f"content: the file of {conflict.winner} is used."
             )
         with disk.translate(self._into):
-            directory = self._directory
+            links = self._links
+            directory = links.path
             with uncollected():
-                self._place(trees, arrangement)
-            self._make(own_directories(blueprint.target))
+                links.place(trees, arrangement)
+            links.make(own_directories(blueprint.target))
             generated = _generate(trees, blueprint, arrangement, directory)
             if directory.stat().st_dev != self._into.stat().st_dev:
                 progress.warn(
                     f"Every file was copied, because {self._into} is on another file system than "
                     f"{self._root}: the store and the environments should lie on one."
                 )
-            if self._copied:
+            if links.copied:
                 progress.warn(
-                    f"{self._copied:,} files were copied because they could not be hard-linked: the"
+                    f"{links.copied:,} files were copied because they could not be hard-linked: the"
                     " store and the environments should lie on one file system, and belong to one"
                     " user."
                 )
             seal = _seal(trees, blueprint, arrangement, generated)
-            _write(directory / SEAL, seal, executable=False)
+            linking.write(directory / SEAL, seal, executable=False)
             disk.sync_filesystem(directory)
             final = self._into / blueprint.name
             disk.publish(directory, final)
         return final
 
     @cached_property
-    def _directory(self) -> Path:
+    def _links(self) -> LinkedDirectory:
         """Where it is made, under no name yet."""
         disk.make_directory(self._into)
-        return self._open.enter_context(disk.temporary_directory(self._root))
-
-    def _make(self, names: Iterable[str]) -> None:
-        """Create directories so that a container's unprivileged user gets in.
-
-        Uses strings where `Path` would take longer than the system call: there are thousands.
-        """
-        top = str(self._directory)
-        for name in names:
-            if name not in self._directories:
-                path = f"{top}/{name}"
-                os.mkdir(path)  # noqa: PTH102 - see above
-                os.chmod(path, 0o755)  # noqa: PTH101, S103 - see above; whatever our umask is
-                self._directories.add(name)
-
-    def _place(self, trees: Sequence[Tree], arrangement: Arrangement) -> None:
-        """Make what is there what the arrangement says."""
-        self._make(arrangement.directories)
-        wanted = {
-            path: (trees[index].path, file) for path, (index, file) in arrangement.links.items()
-        }
-        for path, placed in self._placed.items():
-            if wanted.get(path) != placed:  # a tree that came later has it, or another content
-                (self._directory / path).unlink()
-        missing = {
-            path: source for path, source in wanted.items() if self._placed.get(path) != source
-        }
-        self._link({tree.path for tree in trees}, missing)
-        self._placed = wanted
-
-    def _link(
-        self, trees: Iterable[Path], sources: Mapping[str, tuple[Path, ManifestFile]]
-    ) -> None:
-        """Hard-link every file; copy where the file system does not link any more."""
-        with ExitStack() as opened:
-
-            def handle(path: Path) -> int:
-                number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-                opened.callback(os.close, number)
-                return number
-
-            handles = {tree: handle(tree / "prefix") for tree in trees}
-            destination = handle(self._directory)
-            for path, (tree, file) in sources.items():
-                try:
-                    os.link(
-                        file.path,
-                        path,
-                        src_dir_fd=handles[tree],
-                        dst_dir_fd=destination,
-                        follow_symlinks=False,
-                    )
-                except OSError as error:
-                    # EXDEV: another file system or mount; EMLINK: the inode has all its links;
-                    # EPERM: a file system without hard links, or the files of another owner
-                    if error.errno not in {errno.EXDEV, errno.EMLINK, errno.EPERM}:
-                        raise
-                    _copy(tree / "prefix" / file.path, self._directory / path, file.executable)
-                    self._copied += 1
+        return LinkedDirectory(self._open.enter_context(disk.temporary_directory(self._root)))
 
 
 def assemble(
@@ -248,17 +186,6 @@ def assemble(
     """Make a generation of trees that are all there; arguments and errors as `Assembly`."""
     with Assembly(into=into, root=root, progress=progress) as assembly:
         return assembly.finish(trees, blueprint)
-
-
-def _copy(source: Path, target: Path, executable: bool) -> None:  # noqa: FBT001 - private
-    _write(target, source.read_bytes(), executable=executable)
-
-
-def _write(path: Path, data: bytes, *, executable: bool) -> None:
-    # what is there may be a hard link into the store: never write through it
-    path.unlink(missing_ok=True)
-    path.write_bytes(data)
-    path.chmod(0o755 if executable else 0o644)
 
 
 def generated(
@@ -318,7 +245,7 @@ def _generate(
         arrangement=arrangement,
     )
     for path, (data, executable) in contents.items():
-        _write(directory / path, data, executable=executable)
+        linking.write(directory / path, data, executable=executable)
     for path, leads_to in symbolic_links(target).items():
         (directory / path).symlink_to(leads_to)
     return {path: sha256(data).hexdigest() for path, (data, _) in contents.items()}

@@ -50,6 +50,15 @@ _HINT_LOGIN = (
 )
 
 
+@functools.lru_cache(maxsize=1024)  # the same few hundred times, for thousands of files
+def _suits(requires_python: str, version: str) -> bool:
+    try:
+        specifiers = SpecifierSet(requires_python)
+    except InvalidSpecifier:
+        return True
+    return specifiers.contains(Version(version).base_version, prereleases=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexOptions:
     """Which indexes venvctl's own configuration names, for locks that don't.
@@ -98,11 +107,7 @@ class IndexFile:
 
         So do pip and uv; both take a pre-release of Python for its final version's equal.
         """
-        try:
-            specifiers = SpecifierSet(self.requires_python)
-        except InvalidSpecifier:
-            return True
-        return specifiers.contains(Version(version).base_version, prereleases=True)
+        return _suits(self.requires_python, version)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

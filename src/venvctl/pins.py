@@ -13,7 +13,6 @@ from packaging.utils import (
     canonicalize_name,
     canonicalize_version,
     parse_sdist_filename,
-    parse_wheel_filename,
 )
 from packaging.version import Version
 
@@ -21,7 +20,7 @@ from venvctl import indexes
 from venvctl.credentials import NamedIndex
 from venvctl.errors import ChangedFileError, UnavailableError
 from venvctl.indexes import IndexFile, IndexOptions
-from venvctl.lockfiles.entries import holds, place_of
+from venvctl.lockfiles.entries import holds, place_of, wheel_parts
 from venvctl.lockfiles.locations import redact
 from venvctl.pinstore import PinRecord, PinStore
 from venvctl.selection import selected_twice
@@ -334,8 +333,7 @@ def _best_version(
     ordered = sorted(groups.items(), key=lambda item: item[0] or Version("0"), reverse=True)
     for version, group in ordered:
         if any(
-            not file.is_wheel or not tags.isdisjoint(parse_wheel_filename(file.name)[-1])
-            for file in group
+            not file.is_wheel or not tags.isdisjoint(wheel_parts(file.name)[-1]) for file in group
         ):
             return version, group
     return ordered[0]
@@ -345,7 +343,7 @@ def _is_of(file: str, pin: Pin) -> bool:
     """Whether a file of the store is the pin's: its hash alone says nothing of name and version."""
     try:
         name, version, *_ = (
-            parse_wheel_filename(file) if file.endswith(".whl") else parse_sdist_filename(file)
+            wheel_parts(file) if file.endswith(".whl") else parse_sdist_filename(file)
         )
     except InvalidSdistFilename:
         return True  # from before PEP 625
@@ -355,7 +353,7 @@ def _is_of(file: str, pin: Pin) -> bool:
 def _version(file: str) -> Version | None:
     """The version as the file has it: 1 and 1.0 are one version, and must be one selection."""
     if file.endswith(".whl"):
-        return parse_wheel_filename(file)[1]
+        return wheel_parts(file)[1]
     try:
         return parse_sdist_filename(file)[1]
     except InvalidSdistFilename:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from packaging.pylock import PackageArchive, PackageWheel
 from packaging.tags import create_compatible_tags_selector
-from packaging.utils import canonicalize_name, parse_wheel_filename
+from packaging.utils import canonicalize_name
 
 from venvctl.errors import BuildsDeniedError, LockError, SelectionError
 from venvctl.lockfiles.direct import IN_IMAGE
@@ -19,6 +19,7 @@ from venvctl.lockfiles.entries import (
     label_of,
     place_of,
     version_of,
+    wheel_parts,
     wheel_tags,
 )
 from venvctl.lockfiles.hashes import sha256_of
@@ -235,7 +236,7 @@ def _choose(
         tags = wheel_tags(package, file)
         return next(selector([(package.archive, tags)]), None)
     # Of equal tags, pip and uv take the highest build number (PEP 427); the selector is stable.
-    parsed = [(wheel, parse_wheel_filename(wheel.filename)) for wheel in package.wheels or ()]
+    parsed = [(wheel, wheel_parts(wheel.filename)) for wheel in package.wheels or ()]
     parsed.sort(key=lambda item: item[1][2], reverse=True)
     best = next(selector((wheel, parts[-1]) for wheel, parts in parsed), None)
     return best or package.sdist
@@ -254,7 +255,7 @@ def _check_found(
         names = [wheel.filename for wheel in package.wheels or ()]
         if package.archive:
             names.append(archive_name(package.archive))
-        tags = sorted({str(tag) for name in names for tag in parse_wheel_filename(name)[-1]})
+        tags = sorted({str(tag) for name in names for tag in wheel_parts(name)[-1]})
         lines.append(f"{label_of(package)} ({place_of(package)}) offers {_some(tags)}")
     raise SelectionError(
         f"No file suits the image's Python {target.version}: {'; '.join(lines)}."

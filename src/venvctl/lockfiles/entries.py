@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     from packaging.markers import EvaluateContext, Marker
     from packaging.pylock import Package, PackageArchive
     from packaging.tags import Tag
+    from packaging.utils import BuildTag, NormalizedName
+    from packaging.version import Version
+
+
+@lru_cache(maxsize=4096)  # pins and selection ask for the same, and a lock has thousands
+def wheel_parts(file: str) -> tuple[NormalizedName, Version, BuildTag, frozenset[Tag]]:
+    """Name, version, build tag and tags of a wheel, by its file name.
+
+    Raises:
+        InvalidWheelFilename: it is none.
+    """
+    return parse_wheel_filename(file)
 
 
 def place_of(package: Package) -> str:
@@ -49,7 +62,7 @@ def archive_name(archive: PackageArchive) -> str:
 def wheel_tags(package: Package, file: str) -> frozenset[Tag]:
     """The tags of a wheel that is named by a URL alone, which `Pylock` does not check."""
     try:
-        name, version, _, tags = parse_wheel_filename(file)
+        name, version, _, tags = wheel_parts(file)
     except InvalidWheelFilename as error:
         raise LockError(
             f"{place_of(package)}: {file!r} is not a wheel's file name.",
