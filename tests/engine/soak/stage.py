@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -30,8 +28,6 @@ SERVICES = ("tool", "web", "worker")
 BRANCHES = ("main", "other")
 _STOP_SECONDS = 10.0
 _START_SECONDS = 30.0
-# What an engine says ever after that was killed while it started a container (measured, 20.10).
-_UNKNOWN_TASK = re.compile(r"task ([0-9a-f]{64}): already exists")
 
 
 @dataclass(slots=True)
@@ -207,14 +203,7 @@ class Stage:
 
     def start_containers(self) -> None:
         """As whoever looks after the machine would; those that run stay as they are."""
-        names = [f"soak-{service}-1" for service in SERVICES]
-        deadline = time.monotonic() + _START_SECONDS
-        while (done := self.engine.ask("start", *names)).returncode != 0:
-            words = done.stderr.decode()
-            sys.stderr.write(f"soak: {words}")
-            assert time.monotonic() < deadline, words
-            for identifier in _UNKNOWN_TASK.findall(words):
-                self.engine.end_task(identifier)
+        self.engine.docker("start", *(f"soak-{service}-1" for service in SERVICES))
 
     def _write_project(self) -> None:
         service = {
