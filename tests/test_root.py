@@ -234,6 +234,20 @@ def test_a_recovery_without_a_crash_asks_nobody(root: Root, helpers: Helpers) ->
     assert list((root.path / "tmp").iterdir()) == []
 
 
+def test_what_may_still_come_is_looked_for_again(root: Root, helpers: Helpers) -> None:
+    note = root.path / "helpers" / "one"
+    note.parent.mkdir(parents=True, mode=0o700)
+    note.touch()
+
+    root.recover()
+    root.recover()
+
+    assert helpers.removed == 2
+    note.unlink()
+    root.recover()
+    assert helpers.removed == 2
+
+
 def test_environments_are_those_with_a_directory(root: Root) -> None:
     assert root.environments() == []
     for name in ("till", "shop"):

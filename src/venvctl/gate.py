@@ -33,7 +33,8 @@ VERBS = ("sync", "up")
 # Variables that say to docker, compose, Python or venvctl what to do, wherever they are looked at.
 _PREFIXES = ("COMPOSE_", "DOCKER_", "PYTHON", "VENVCTL_")
 _NAMES = ("HOME", "PATH", "STATE_DIRECTORY", "VIRTUAL_ENV")
-_LEFTOVERS = "/tmp"  # noqa: S108 - in the root: what a crash left is the command's to remove
+# In the root: what a crash left there is the command's to remove.
+_LEFTOVERS = ("tmp", "helpers")
 _LIMIT = 32 << 20  # bytes; the largest lock that venvctl reads
 _PATIENCE = 5.0  # seconds that the engine has for an answer
 _FAILED = 1
@@ -149,7 +150,7 @@ def _holds(record: Mapping[str, Any]) -> bool:
         and all(program(path) == was for path, was in record["programs"].items())
         and all(os.readlink(path) == was for path, was in record["links"].items())  # noqa: PTH115 - see `TYPE_CHECKING`
         and registered(record["root"]) == record["registered"]
-        and not _listed(f"{record['root']}{_LEFTOVERS}")
+        and not any(_listed(f"{record['root']}/{name}") for name in _LEFTOVERS)
         and all(digest(path) == was for path, was in record["files"].items())
         and _engine_holds(record["engine"])
     )

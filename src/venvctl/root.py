@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from venvctl.store import Store
 
 _POLL = 0.05  # seconds between two attempts at the lock
+_NOTES = "helpers"  # of helper containers; the gate looks there, too
 # The directories in which something gets its name by a rename from beside it.
 _WRITTEN = (
     *("answers", "projects", "targets", "pins/*/*", "snapshots/*"),
@@ -160,7 +161,7 @@ class Root:
 
         For whoever has nothing to do here: `working` and `alone` do it by themselves.
         """
-        if any((self.path / "tmp").glob("*")):
+        if self._leftovers() or self._noted():
             # It is theirs who are at work, or it can't be removed now.
             with suppress(BusyError, RootError), self.alone():
                 pass
@@ -172,10 +173,11 @@ class Root:
             return os.open(self.path / "lock", flags, mode=0o600)
 
     def _recover(self) -> None:
-        leftovers = list((self.path / "tmp").glob("*"))
+        leftovers = self._leftovers()
+        if leftovers or self._noted():
+            self.engine.remove_helpers()
         if not leftovers:
             return
-        self.engine.remove_helpers()
         for pattern in _WRITTEN:
             for directory in self.path.glob(pattern):
                 disk.remove_unnamed(directory)
@@ -185,12 +187,19 @@ class Root:
         for path in leftovers:
             disk.remove_tree(path) if path.is_dir() else disk.remove_file(path)
 
+    def _leftovers(self) -> list[Path]:
+        return list((self.path / "tmp").glob("*"))
+
+    def _noted(self) -> bool:
+        """Whether a helper container may be there, or still come."""
+        return any((self.path / _NOTES).glob("*"))
+
     @cached_property
     def engine(self) -> Engine:
         """The engine that holds the volumes."""
         from venvctl.engine import connect  # noqa: PLC0415 - a quick command does without
 
-        return connect(str(self.path))
+        return connect(str(self.path), notes=self.path / _NOTES)
 
     def glance(self) -> Root:
         """The same root for whoever looks at many environments at one moment.

@@ -11,65 +11,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from relay import Relay
 from venvctl.engine import connect, tasks
 from venvctl.engine.connection import Connection
 from venvctl.engine.model import Task
 from venvctl.errors import EngineError, EngineUnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from engine_fixtures import Docker, Unique
     from venvctl.engine.docker import DockerEngine
 
 pytestmark = pytest.mark.engine
-
-
-class Relay:
-    """A Unix socket that leads to the engine's, until it is cut."""
-
-    def __init__(self, path: Path, target: str) -> None:
-        self.endpoint = f"unix://{path}"
-        self._target = target.removeprefix("unix://")
-        self._open: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
-        self._listener.listen()
-        self._spawn(self._accept)
-
-    def cut(self) -> None:
-        """Close the socket and every connection through it."""
-        for one in (self._listener, *self._open):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join()
-        for one in (self._listener, *self._open):
-            one.close()
-
-    def _spawn(self, target: Callable[..., None], *arguments: socket.socket) -> None:
-        self._threads.append(threading.Thread(target=target, args=arguments))
-        self._threads[-1].start()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.socket(socket.AF_UNIX)
-                far.connect(self._target)
-                self._open += [near, far]
-                self._spawn(self._pump, near, far)
-                self._spawn(self._pump, far, near)
-
-    @staticmethod
-    def _pump(source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(1 << 16):
-                sink.sendall(data)
-        for one in (source, sink):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from venvctl.engine import connect
 from venvctl.engine.model import Engine, Event, Mount, Task
 from venvctl.engine.recollection import Recollection
 from venvctl.errors import EngineError, EngineUnreachableError
+from world import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -463,6 +464,26 @@ def test_remove_helpers_removes_those_of_this_root_alone(
     engine.close()
     left = docker("ps", "--all", "--format", "{{.Names}}", "--filter", f"name={unique('')}")
     assert set(left.split()) == {unique("foreign"), unique("holder")}
+
+
+def test_a_helper_that_somebody_looks_after_stays(
+    docker: Docker, image_311: str, unique: Unique, tmp_path: Path
+) -> None:
+    mine, another = (connect(unique("root"), notes=tmp_path / "notes") for _ in range(2))
+    with ThreadPoolExecutor(1) as pool:
+        name = unique("mine")
+        running = pool.submit(
+            mine.run, dataclasses.replace(shell(image_311, "sleep 60"), name=name)
+        )
+        wait_for(lambda: name in docker("ps", "--format", "{{.Names}}"), name)
+
+        assert another.remove_helpers() == 0
+        assert not running.done()
+        mine.remove_helper(name)
+    assert running.exception() is not None
+    assert list((tmp_path / "notes").iterdir()) == []
+    mine.close()
+    another.close()
 
 
 class TestVolume:

@@ -96,7 +96,8 @@ def settle(shop: Shop, *arguments: str) -> str:
     socket = shop.directory.parent / "docker.sock"
     if not socket.is_symlink():
         socket.symlink_to("/var/run/docker.sock")
-    shutil.rmtree(shop.root.path / "tmp", ignore_errors=True)
+    for left in ("tmp", "helpers"):
+        shutil.rmtree(shop.root.path / left, ignore_errors=True)
     if shop.root.path.exists():
         shop.root.path.chmod(0o700)
     for extra in (".env", "compose.override.yaml"):
@@ -181,6 +182,11 @@ def leave_what_a_crash_leaves(shop: Shop) -> None:
     (shop.root.path / "tmp" / "left").mkdir(parents=True)
 
 
+def leave_what_may_still_come(shop: Shop) -> None:
+    (shop.root.path / "helpers").mkdir(exist_ok=True)
+    (shop.root.path / "helpers" / "left").touch()
+
+
 def open_root_to_its_group(shop: Shop) -> None:
     shop.root.path.chmod(0o770)
 
@@ -203,6 +209,7 @@ CHANGES: dict[Callable[[Shop], None], int] = {
     add_override: 0,
     add_variables: 0,
     leave_what_a_crash_leaves: 0,
+    leave_what_may_still_come: 0,
     open_root_to_its_group: 1,
     stop_engine: 3,
 }

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from powerloss import Luck, overlay
-from promises import broken_at_rest, left_over, picture, restorable
+from promises import broken_at_rest, helpers, left_over, picture, restorable
 from venvctl import trees
 from world import World, wait_for
 
@@ -177,6 +177,9 @@ class Arena:
         }
         _none(sorted(changed), f"changed by the second recovery in {where}")
         assert pictures[0][1] == pictures[1][1], f"restarted again in {where}"
+        if helpers(self.world):
+            case.recover()
+            _none(helpers(self.world), f"came late and is left in {where}")
         if self.running and run.killed and self.number() == case.old and not case.goes_back:
             assert pictures[0][1] == starts, f"restarted for nothing in {where}"
         return run

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 def arena(world: World, tmp_path: Path) -> Iterator[Arena]:
     with Killer(world.root.path, tmp_path / "trace") as killer:
         yield Arena(world=world, killer=killer)
+    # Where a test ended with what it had broken, nobody recovered.
+    world.root.engine.remove_helpers()
 
 
 @pytest.fixture

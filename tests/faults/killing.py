@@ -30,7 +30,6 @@ import venvctl.engine
 from powerloss import Flushed, Luck
 from venvctl import disk
 from venvctl.collection import collect
-from venvctl.engine import connect
 from venvctl.errors import VenvctlError
 from venvctl.progress import Silent
 from venvctl.registration import Registration
@@ -197,7 +196,7 @@ def _cli(root: Root, _: str, arguments: Mapping[str, Any]) -> None:
     from venvctl.cli import application  # noqa: PLC0415 - imported by `main` already
 
     engine = root.engine
-    venvctl.engine.connect = lambda _: engine  # type: ignore[assignment,return-value]
+    venvctl.engine.connect = lambda *_, **__: engine  # type: ignore[assignment]
     os.environ["VENVCTL_ROOT"] = str(root.path)
     os.chdir(arguments.get("cwd", "."))
     # What it prints would be taken for an answer.
@@ -300,10 +299,10 @@ def _child(order: Mapping[str, Any]) -> None:
     try:
         if order["broken"]:
             sabotage.SABOTAGE[order["broken"]]()
-        engine = cast("Engine", _Watched(connect(order["root"]), counter))
+        root = Root(Path(order["root"]))
+        root.engine = cast("Engine", _Watched(root.engine, counter))
         disk.observers.append(counter.disk)
         sys.addaudithook(counter.audit)
-        root = Root(Path(order["root"]), engine=engine)
         _VERBS[order["verb"]](root, order["name"], order["arguments"])
         if power is not None:
             power()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _WRITING = os.O_WRONLY | os.O_RDWR
-# Locks, and who holds them, mean nothing after a power loss.
-_VOLATILE = frozenset({"lock", ".lock", "writer"})
+# Locks, who holds them, and notes of helper containers mean nothing after a power loss.
+_VOLATILE = frozenset({"lock", ".lock", "writer", "helpers"})
 
 
 @dataclass(slots=True)
@@ -113,7 +113,9 @@ class Ledger:
         if not isinstance(text, (str, bytes, os.PathLike)):
             return None
         path = Path(os.fsdecode(text))
-        return path if self.root in path.parents and path.name not in _VOLATILE else None
+        if self.root not in path.parents or _VOLATILE & {path.name, path.parent.name}:
+            return None
+        return path
 
 
 _watching: list[Ledger] = []

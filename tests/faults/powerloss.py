@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 Inode = tuple[int, int]  # device, number
 # Locks and who holds them mean nothing to anybody afterwards.
-_VOLATILE = frozenset({"lock", ".lock", "writer"})
+_VOLATILE = frozenset({"lock", ".lock", "writer", "helpers"})
+# The engine here loses no power: what is noted of its helper containers goes on to be true.
+_KEPT = "helpers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,7 @@ def overlay(image: Path, root: Path) -> None:
     """Make a root what an image is; directories that stay keep their inodes, as on a disk."""
     there = {entry.name for entry in os.scandir(image)}
     for entry in os.scandir(root):
-        if entry.name not in there:
+        if entry.name not in there and entry.name != _KEPT:
             _remove(root / entry.name)
     for name in sorted(there):
         source, target = image / name, root / name

@@ -53,11 +53,20 @@ def left_over(world: World) -> list[str]:
         # What a killed repair left within a generation is set aside by the next one.
         if _UNNAMED.fullmatch(path.name) and path.parent.name != "quarantine"
     ]
-    helpers = world.docker(
-        "ps", "--all", "--quiet", "--filter", f"label={LABEL_ROOT}={root}",
-        "--filter", f"label={LABEL_HELPER}",
-    )  # fmt: skip
-    return found + [f"helper container {identifier} is left" for identifier in helpers.split()]
+    return found + [
+        f"helper container {name} is left"
+        for name in helpers(world)
+        # The engine may have made it after the recovery: the next one has to know of it.
+        if not (root / "helpers" / name).exists()
+    ]
+
+
+def helpers(world: World) -> list[str]:
+    """The names of the root's helper containers."""
+    return world.docker(
+        "ps", "--all", "--format", "{{.Names}}",
+        "--filter", f"label={LABEL_ROOT}={world.root.path}", "--filter", f"label={LABEL_HELPER}",
+    ).split()  # fmt: skip
 
 
 def unharmed(world: World, number: int) -> list[str]:
@@ -88,7 +97,10 @@ def picture(root: Path) -> dict[str, tuple[int, int, int]]:
     return {
         str(path.relative_to(root)): (state.st_ino, state.st_mtime_ns, state.st_size)
         for path in _walk(root)
-        if path.name not in {"lock", "writer", ".lock"} and path != root / "tmp"
+        if path.name not in {"lock", "writer", ".lock"}
+        and root / "tmp" != path
+        # A note goes when a late helper container does.
+        and root / "helpers" not in path.parents
         for state in (path.lstat(),)
         if not path.is_dir() or path.is_symlink()
     }

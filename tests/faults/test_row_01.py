@@ -10,15 +10,26 @@ the message of a failure, and comes again with the same seed::
 
 from __future__ import annotations
 
+import os
+import subprocess
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
 
 import cases
+from console import COMMAND
+from promises import helpers, unharmed
+from relay import Relay
+from world import wait_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from arena import Arena
     from engine_fixtures import MakeProject, Unique
+    from venvctl.engine.docker import DockerEngine
+    from world import World
 
 pytestmark = pytest.mark.engine
 
@@ -82,3 +93,38 @@ def test_a_removal(arena: Arena, unique: Unique) -> None:
 
 def test_an_up_of_a_project_that_runs(arena: Arena, compose_project: MakeProject) -> None:
     arena.try_all(cases.compose_up(arena, compose_project("")), budget=3)
+
+
+def test_a_helper_that_comes_after_the_recovery(
+    settled: World, engine: DockerEngine, tmp_path: Path
+) -> None:
+    """The engine goes on with what it was asked for by a process that is dead meanwhile."""
+    settled.root.registry.claim(settled.registration)
+    settled.write_lock(settled.wheel("alpha", "2.0"))
+    with ExitStack() as stack:
+        relay = Relay(tmp_path / "relay.sock", engine.endpoint, held="/containers/create")
+        stack.callback(relay.cut)
+        killed = stack.enter_context(
+            subprocess.Popen(
+                [*COMMAND, "sync", settled.name],
+                env={
+                    **os.environ,
+                    "DOCKER_HOST": relay.endpoint,
+                    "VENVCTL_ROOT": str(settled.root.path),
+                },
+            )
+        )
+        stack.callback(killed.kill)
+        assert relay.holding.wait(60)
+        killed.kill()
+        killed.wait()
+        settled.sync()
+        assert helpers(settled) == []
+
+        relay.go.set()
+        wait_for(lambda: helpers(settled), "the helper that nobody waits for")
+
+    assert not settled.sync().reasons
+    assert unharmed(settled, 2) == []
+    assert helpers(settled) == []
+    assert list((settled.root.path / "helpers").iterdir()) == []

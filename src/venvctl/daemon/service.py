@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from venvctl import changeover, plan, settings
@@ -339,6 +340,8 @@ class Service:
         while not self._stopping.wait(self._watcher.interval):
             try:
                 self._watcher.poll(everything=False)
+                with suppress(VenvctlError):  # the engine may be away
+                    self.root.recover()
             except Exception:  # noqa: BLE001 - the safety net must not tear
                 _log.exception("a poll failed")
 

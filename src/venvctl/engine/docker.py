@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +16,12 @@ from venvctl.engine import inspection, tasks
 from venvctl.engine.connection import PATIENCE, Connection
 from venvctl.engine.endpoint import endpoint
 from venvctl.engine.model import LABEL_HELPER, LABEL_ROOT, TaskResult
+from venvctl.engine.notes import Notes
 from venvctl.errors import EngineError, EngineUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
+    from pathlib import Path
 
     from venvctl.engine.model import Container, EngineHost, Event, Image, Task, Volume
 
@@ -30,13 +34,15 @@ class DockerEngine:
 
     Args:
         root_identity: what marks the volumes and helper containers of one root.
+        notes: directory of what is noted of helper containers; None notes nothing.
 
     Raises:
         EngineError: the engine is not on this host, or the Docker context does not exist.
     """
 
-    def __init__(self, root_identity: str) -> None:
+    def __init__(self, root_identity: str, *, notes: Path | None = None) -> None:
         self._root_identity = root_identity
+        self._notes = Notes(notes)
         self._connection = Connection(endpoint())
 
     @property
@@ -83,20 +89,31 @@ class DockerEngine:
 
         A program that the image lacks is exit code 127 with the engine's words on stderr.
         """
-        return tasks.run(self._connection, task, root_identity=self._root_identity)
+        name = task.name or f"venvctl-{task.purpose}-{secrets.token_hex(8)}"
+        with self._notes.of(name) as note:
+            return tasks.run(
+                self._connection,
+                replace(task, name=name),
+                root_identity=self._root_identity,
+                note=note,
+            )
 
     def remove_helper(self, name: str) -> None:
         """Kill and remove the container of a task of that name, whoever waits for its end."""
         tasks.remove(self._connection, name)
 
     def remove_helpers(self) -> int:
-        """Remove every helper container of this root, running or not; says how many."""
+        """Remove every helper container of this root that nobody looks after; says how many."""
         labels = [f"{LABEL_ROOT}={self._root_identity}", LABEL_HELPER]
         with self._connection.asking("list helper containers") as client:
-            found = [
-                entry["Id"] for entry in client.containers(all=True, filters={"label": labels})
-            ]
-        return sum(tasks.remove(self._connection, identifier) for identifier in found)
+            found = {
+                entry["Names"][0].removeprefix("/"): entry["Id"]
+                for entry in client.containers(all=True, filters={"label": labels})
+            }
+        held = self._notes.held()
+        removed = sum(tasks.remove(self._connection, found[name]) for name in found.keys() - held)
+        self._notes.forget(found.keys() - held)
+        return removed
 
     def volume(self, name: str) -> Volume | None:
         """The volume of that name."""

@@ -213,7 +213,7 @@ class Engine(Protocol):
         ...
 
     def remove_helpers(self) -> int:
-        """Remove every helper container of this root, running or not; says how many."""
+        """Remove every helper container of this root that nobody looks after; says how many."""
         ...
 
     def volume(self, name: str) -> Volume | None:

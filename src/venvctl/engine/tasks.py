@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from docker.errors import APIError, NotFound
 
 from venvctl.engine.model import LABEL_HELPER, LABEL_ROOT, Task, TaskResult
-from venvctl.errors import EngineUnreachableError
+from venvctl.errors import EngineError, EngineUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from venvctl.engine.connection import Connection
+    from venvctl.engine.notes import Note
 
 OUTPUT_LIMIT = 16 << 20
 _PATIENCE = 1.0  # seconds until it is looked whether a container that takes no input still runs
@@ -32,17 +33,22 @@ class _End:
     message: str = ""
 
 
-def run(connection: Connection, task: Task, *, root_identity: str) -> TaskResult:
+def run(connection: Connection, task: Task, *, root_identity: str, note: Note) -> TaskResult:
     """Run a helper container to its end and remove it.
 
     A program that the image lacks is no exception but exit code 127, with the engine's words on
     stderr, as a shell would have it.
 
     Raises:
-        EngineUnreachableError, EngineError: as `Engine`; the container is removed all the same.
+        EngineUnreachableError, EngineError: as `Engine`; the container is removed all the same,
+            or its note stands.
     """
-    with connection.asking(f"create a container for {task.purpose}") as client:
-        identifier = client.create_container(**_parameters(client, task, root_identity))["Id"]
+    try:
+        with connection.asking(f"create a container for {task.purpose}") as client:
+            identifier = client.create_container(**_parameters(client, task, root_identity))["Id"]
+    except EngineError:
+        note.done()
+        raise
     try:
         end = _run_to_end(connection, identifier, task)
         with connection.asking(f"read the output of the {task.purpose} container") as client:
@@ -53,6 +59,7 @@ def run(connection: Connection, task: Task, *, root_identity: str) -> TaskResult
             state = client.inspect_container(identifier)["State"] if end.exit_code else {}
     finally:
         remove(connection, identifier)
+        note.done()
     return TaskResult(
         exit_code=end.exit_code,
         stdout=stdout,
