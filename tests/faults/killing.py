@@ -20,6 +20,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,14 +227,26 @@ class _Counter:
         self._last = order["step"]
         self._at = order["at"]
         self._count = 0
+        self._ends = False
+        self._lock = threading.RLock()
 
     def step(self, what: str) -> None:
-        self._count += 1
-        os.write(self._handle, f"{what.replace(self._root, 'ROOT')}\n".encode())
-        if self._count == self._last or (self._at and re.search(self._at, what)):
+        # Held to the end: other threads get no further than their own next step.
+        with self._lock:
+            if self._ends:  # what the drawing of a power loss does
+                return
+            self._count += 1
+            os.write(self._handle, f"{what.replace(self._root, 'ROOT')}\n".encode())
+            if self._count == self._last or (self._at and re.search(self._at, what)):
+                self.end()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def end(self) -> None:
+        """Take the power away, if that is what is to happen; nothing counts from here on."""
+        with self._lock:
+            self._ends = True
             if self._power is not None:
                 self._power()
-            os.kill(os.getpid(), signal.SIGKILL)
 
     def failed(self, error: str) -> None:
         os.write(self._handle, f"!{json.dumps(error)}\n".encode())
@@ -282,14 +295,7 @@ def _power(order: Mapping[str, Any]) -> Callable[[], None]:
     flushed = Flushed(Path(order["root"]))
     flushed.root.mkdir(mode=0o700, exist_ok=True)
     flushed.install()
-    drawn: list[bool] = []
-
-    def go() -> None:
-        if not drawn:  # drawing takes steps, too
-            drawn.append(True)
-            flushed.draw(Path(order["image"]), Luck(**order["luck"]))
-
-    return go
+    return lambda: flushed.draw(Path(order["image"]), Luck(**order["luck"]))
 
 
 def _child(order: Mapping[str, Any]) -> None:
@@ -304,8 +310,7 @@ def _child(order: Mapping[str, Any]) -> None:
         disk.observers.append(counter.disk)
         sys.addaudithook(counter.audit)
         _VERBS[order["verb"]](root, order["name"], order["arguments"])
-        if power is not None:
-            power()
+        counter.end()
     except VenvctlError as error:
         counter.failed(f"{error.code}: {error.message}")
     except BaseException as error:  # noqa: BLE001 - the tests are told of any

@@ -15,6 +15,7 @@ import random
 import shutil
 import stat
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,20 +105,18 @@ class Flushed:
             drawing.directory(_inode(self.root.stat()), image)
 
     def _keep(self, path: Path, *, follow: bool = False) -> None:
-        try:
+        with suppress(FileNotFoundError):  # another thread has just removed it
             state = path.stat() if follow else path.lstat()
-        except FileNotFoundError:
-            return
-        inode = _inode(state)
-        if stat.S_ISDIR(state.st_mode):
-            self.entries[inode] = _scan(path)
-        elif stat.S_ISREG(state.st_mode):
-            self.content[inode] = path.read_bytes()
-        else:
-            return
-        self.modes[inode] = stat.S_IMODE(state.st_mode)
-        if inode not in self.held:
-            self.held[inode] = os.open(path, os.O_PATH)
+            inode = _inode(state)
+            if stat.S_ISDIR(state.st_mode):
+                self.entries[inode] = _scan(path)
+            elif stat.S_ISREG(state.st_mode):
+                self.content[inode] = path.read_bytes()
+            else:
+                return
+            self.modes[inode] = stat.S_IMODE(state.st_mode)
+            if inode not in self.held:
+                self.held[inode] = os.open(path, os.O_PATH)
 
 
 class _WatchedLibrary:
@@ -230,17 +229,19 @@ def _scan(directory: Path) -> dict[str, _Entry]:
     found = {}
     for entry in os.scandir(directory):
         if entry.name not in _VOLATILE:
-            state = entry.stat(follow_symlinks=False)
-            target = os.readlink(entry.path) if entry.is_symlink() else ""  # noqa: PTH115 - a text
-            found[entry.name] = _Entry(_inode(state), stat.S_IFMT(state.st_mode), target)
+            with suppress(FileNotFoundError):  # as in `_keep`
+                state = entry.stat(follow_symlinks=False)
+                target = os.readlink(entry.path) if entry.is_symlink() else ""  # noqa: PTH115 - a text
+                found[entry.name] = _Entry(_inode(state), stat.S_IFMT(state.st_mode), target)
     return found
 
 
 def _walk(directory: Path) -> list[Path]:
     found = []
-    for entry in os.scandir(directory):
-        path = directory / entry.name
-        found.append(path)
-        if entry.is_dir(follow_symlinks=False):
-            found += _walk(path)
+    with suppress(FileNotFoundError):  # as in `_keep`
+        for entry in os.scandir(directory):
+            path = directory / entry.name
+            found.append(path)
+            if entry.is_dir(follow_symlinks=False):
+                found += _walk(path)
     return found
