@@ -23,7 +23,7 @@ from venvctl.indexes import IndexFile, IndexOptions
 from venvctl.lockfiles.entries import holds, place_of, wheel_parts
 from venvctl.lockfiles.locations import redact
 from venvctl.pinstore import PinRecord, PinStore
-from venvctl.selection import selected_twice
+from venvctl.selection import offered, selected_twice, some
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -373,6 +373,10 @@ def _check_had(lost: Sequence[_Wanted], target: Target) -> None:
         elif allowed := each.allowed():
             asked = ", ".join(sorted({file.requires_python for file in allowed}))
             why = f"its files are for Python {asked}, and the image has {target.version}"
+            wheels = [file.name for file in allowed if file.is_wheel]
+            tags = {tag for name in wheels for tag in wheel_parts(name)[-1]}
+            if tags and tags.isdisjoint(target.wheel_tags()):
+                why += f"; they offer {offered(wheels)}, and it takes {some(target.tags)}"
         else:
             names = ", ".join(file.name for file in each.record.files) or "no files"
             why = f"the lock's hashes or options allow none of the index's files ({names})"

@@ -255,16 +255,21 @@ def _check_found(
         names = [wheel.filename for wheel in package.wheels or ()]
         if package.archive:
             names.append(archive_name(package.archive))
-        tags = sorted({str(tag) for name in names for tag in wheel_parts(name)[-1]})
-        lines.append(f"{label_of(package)} ({place_of(package)}) offers {_some(tags)}")
+        lines.append(f"{label_of(package)} ({place_of(package)}) offers {offered(names)}")
     raise SelectionError(
         f"No file suits the image's Python {target.version}: {'; '.join(lines)}."
-        f" The image takes {_some(target.tags)}.",
+        f" The image takes {some(target.tags)}.",
         hint="Choose versions that have wheels for this image, or another image.",
     )
 
 
-def _some(tags: Sequence[str]) -> str:
+def offered(wheels: Iterable[str]) -> str:
+    """The tags of some wheels' names, for a message; empty where there are none."""
+    return some(sorted({str(tag) for name in wheels for tag in wheel_parts(name)[-1]}))
+
+
+def some(tags: Sequence[str]) -> str:
+    """The first few of some tags, and how many more there are, for a message."""
     shown = ", ".join(tags[:_TAGS_SHOWN])
     more = len(tags) - _TAGS_SHOWN
     return f"{shown} and {more} more" if more > 0 else shown

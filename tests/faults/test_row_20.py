@@ -39,6 +39,18 @@ def test_other_tags_are_shown_beside_those_wanted(settled: World, tag: str) -> N
     assert "cp311" in text
 
 
+def test_they_are_where_the_files_are_for_another_python(settled: World) -> None:
+    tag = "cp312-cp312-manylinux_2_17_x86_64"
+    other = make_wheel(settled.folder, "gamma", "1.0", tag=tag, requires_python=">=3.12")
+    settled.index.add(other.path, requires_python=">=3.12")
+    settled.write_lock(settled.wheel("alpha", "9.0"), other)
+
+    error = _refused(settled)
+
+    assert "its files are for Python >=3.12, and the image has 3.11" in error.message
+    assert f"they offer {tag}, and it takes cp311-cp311-linux_x86_64, " in error.message
+
+
 def test_source_alone_is_no_file(settled: World) -> None:
     source = make_sdist(settled.folder, "gamma", "1.0")
     settled.index.add(source)
