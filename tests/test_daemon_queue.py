@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from venvctl.backoff import backoff
 from venvctl.daemon.orders import Order
-from venvctl.daemon.queue import Job, Queue, backoff
+from venvctl.daemon.queue import Job, Queue
 from venvctl.errors import (
     BusyError,
     DiskFullError,

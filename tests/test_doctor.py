@@ -162,14 +162,6 @@ def test_a_mount_inside_the_root_splits_it(tmp_path: Path) -> None:
     )
 
 
-def test_mount_points_are_read_with_their_spaces() -> None:
-    text = "36 35 98:0 /a /mnt/two\\040words rw - ext4 /dev/sda rw\n"
-
-    [point] = machine.mount_points(text)
-
-    assert (str(point.path), point.type) == ("/mnt/two words", "ext4")
-
-
 def test_a_file_system_without_hard_links_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""When a lock counts as saved, and what wakes whoever waits for it."""
+"""What wakes whoever follows a lock in the foreground."""
 
 from __future__ import annotations
 
@@ -8,100 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from venvctl.follower import LockWatcher, Settling, Verdict
+from venvctl.follower import LockWatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-SAME, MOVING, SETTLED, MISSING = Verdict.SAME, Verdict.MOVING, Verdict.SETTLED, Verdict.MISSING
-
-
-def looks(settling: Settling, *seen: tuple[float, str]) -> list[Verdict]:
-    return [settling.look({"lock": digest}, now) for now, digest in seen]
-
-
-@pytest.fixture
-def settling() -> Settling:
-    return Settling({"lock": "a"}, quiet=0.3)
-
-
-def test_what_was_served_is_no_change(settling: Settling) -> None:
-    assert looks(settling, (0, "a"), (9, "a")) == [SAME, SAME]
-
-
-def test_a_change_counts_once_it_is_at_rest(settling: Settling) -> None:
-    assert looks(settling, (1.0, "b"), (1.2, "b"), (1.4, "b")) == [MOVING, MOVING, SETTLED]
-    assert settling.changed_at == 1.0
-
-
-def test_a_file_that_is_still_written_waits_for_the_last_content(settling: Settling) -> None:
-    seen = [(1.0, "b"), (1.2, "c"), (1.4, "d"), (1.6, "d"), (1.8, "d")]
-
-    assert looks(settling, *seen) == [MOVING, MOVING, MOVING, MOVING, SETTLED]
-    assert settling.changed_at == 1.0
-
-
-def test_it_is_known_when_to_look_again(settling: Settling) -> None:
-    looks(settling, (1.0, "b"), (1.2, "c"))
-
-    assert settling.due == pytest.approx(1.5)
-
-
-def test_a_change_that_is_taken_back_is_none(settling: Settling) -> None:
-    assert looks(settling, (1.0, "b"), (1.1, "a"), (5.0, "a")) == [MOVING, SAME, SAME]
-    assert looks(settling, (6.0, "b")) == [MOVING]
-    assert settling.changed_at == 6.0
-
-
-def test_what_was_acted_on_counts_no_more(settling: Settling) -> None:
-    looks(settling, (1.0, "b"), (2.0, "b"))
-    settling.served({"lock": "b"})
-
-    assert looks(settling, (2.1, "b"), (3.0, "a"), (4.0, "a")) == [SAME, MOVING, SETTLED]
-
-
-def test_a_save_by_deletion_and_creation_is_no_loss(settling: Settling) -> None:
-    assert looks(settling, (1.0, ""), (1.1, "b"), (1.5, "b")) == [MOVING, MOVING, SETTLED]
-
-
-def test_a_lock_that_is_gone_is_told_once_and_never_acted_on(settling: Settling) -> None:
-    seen = [(1.0, ""), (1.4, ""), (2.0, ""), (9.0, "")]
-
-    assert looks(settling, *seen) == [MOVING, MISSING, SAME, SAME]
-
-
-def test_a_lock_that_comes_back_as_it_was_is_no_change_and_told_again_when_it_goes(
-    settling: Settling,
-) -> None:
-    looks(settling, (1.0, ""), (2.0, ""))
-
-    assert looks(settling, (3.0, "a"), (4.0, ""), (5.0, "")) == [SAME, MOVING, MISSING]
-
-
-def test_one_missing_file_of_several_keeps_all_waiting() -> None:
-    settling = Settling({"lock": "a", "more": "a"}, quiet=0.3)
-
-    assert settling.look({"lock": "b", "more": ""}, 1.0) is MOVING
-    assert settling.look({"lock": "b", "more": ""}, 2.0) is MISSING
-    assert settling.look({"lock": "b", "more": "a"}, 3.0) is MOVING
-    assert settling.look({"lock": "b", "more": "a"}, 4.0) is SETTLED
-
-
-def test_a_failure_can_be_tried_again_later_though_nothing_changed(settling: Settling) -> None:
-    looks(settling, (1.0, "b"), (2.0, "b"))
-    settling.served({"lock": "b"})
-    settling.retry(30.0)
-
-    assert looks(settling, (29.9, "b"), (30.0, "b"), (30.5, "b")) == [SAME, MOVING, SETTLED]
-
-
-def test_a_retry_is_not_needed_after_another_change(settling: Settling) -> None:
-    settling.retry(30.0)
-    looks(settling, (1.0, "c"), (2.0, "c"))
-    settling.served({"lock": "c"})
-
-    assert looks(settling, (31.0, "c")) == [SAME]
 
 
 @pytest.fixture
@@ -137,9 +48,9 @@ def test_a_change_wakes_at_once(
     threading.Timer(0.05, change, [lock]).start()
     began = time.monotonic()
 
-    watcher.wait(10)
+    watcher.wait(60)
 
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_the_file_that_a_link_leads_to_is_listened_to(tmp_path: Path, lock: Path) -> None:
@@ -151,9 +62,9 @@ def test_the_file_that_a_link_leads_to_is_listened_to(tmp_path: Path, lock: Path
         threading.Timer(0.05, lock.write_text, ["b"]).start()
         began = time.monotonic()
 
-        watcher.wait(10)
+        watcher.wait(60)
 
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
 
 def test_reading_wakes_nobody(lock: Path, watcher: LockWatcher) -> None:
@@ -184,14 +95,34 @@ def test_a_directory_that_is_gone_is_no_reason_to_fail(tmp_path: Path) -> None:
         assert watcher.follow([str(tmp_path / "nowhere" / "lock")]) == ""
 
 
-def test_a_full_watch_limit_is_told(lock: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_on_the_way_is_listened_to(tmp_path: Path, lock: Path) -> None:
+    (tmp_path / "releases").mkdir()
+    for number in ("1", "2"):
+        (tmp_path / "releases" / number).mkdir()
+        (tmp_path / "releases" / number / "requirements.lock").write_text(number)
+    current = tmp_path / "current"
+    current.symlink_to("releases/1")
+    lock.unlink()
+    lock.symlink_to("../current/requirements.lock")
     with LockWatcher() as watcher:
+        watcher.follow([str(lock)])
+        watcher.wait(0.2)
 
-        def refuse(*_arguments: object) -> None:
-            raise OSError(28, "inotify watch limit reached")
+        def switch() -> None:
+            new = tmp_path / "new"
+            new.symlink_to("releases/2")
+            new.rename(current)
 
-        monkeypatch.setattr(watcher._observer, "schedule", refuse)
+        threading.Timer(0.05, switch).start()
+        began = time.monotonic()
 
+        watcher.wait(60)
+
+        assert time.monotonic() - began < 30
+
+
+def test_a_full_watch_limit_is_told(lock: Path) -> None:
+    with LockWatcher(limit=0) as watcher:
         assert watcher.follow([str(lock)]) == (
-            f"{lock.parent} can't be listened to: inotify watch limit reached."
+            f"No events from {lock.parent} (inotify watch limit reached): polled instead."
         )

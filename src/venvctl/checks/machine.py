@@ -8,12 +8,12 @@ import os
 import re
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from venvctl import disk
 from venvctl.checks.finding import Finding, ok, problem, warning
+from venvctl.mounts import MountPoint, mount_of, mount_points
 from venvctl.root import Root
 
 if TYPE_CHECKING:
@@ -31,27 +31,6 @@ _CLOCK_SLACK = 60.0  # seconds
 _TIME_ERROR = 5  # adjtimex(2): the clock is not synchronised
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MountPoint:
-    """A line of ``/proc/self/mountinfo``: where, and what type of file system."""
-
-    path: Path
-    type: str
-
-
-def mount_points(text: str | None = None) -> list[MountPoint]:
-    """All mounts that this process sees (proc(5), mountinfo), the later over the earlier ones."""
-    if text is None:
-        text = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape")
-    found = []
-    for line in text.splitlines():
-        fields, _, more = line.partition(" - ")
-        # Spaces and the like are octal escapes there.
-        path = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), fields.split(" ")[4])
-        found.append(MountPoint(path=Path(path), type=more.split(" ")[0]))
-    return found
-
-
 def root_directory(path: Path) -> Iterator[Finding]:
     """Whether the root may be used, and is one file system that tells of changes."""
     Root(path)  # says itself what is wrong with it
@@ -64,10 +43,8 @@ def root_directory(path: Path) -> Iterator[Finding]:
     else:
         yield ok("root", f"The root is {path}.")
     mounts = mount_points()
-    real = Path(os.path.realpath(path))
-    inside = sorted(
-        {str(one.path) for one in mounts if one.path != real and real in one.path.parents}
-    )
+    real = os.path.realpath(path)
+    inside = sorted({one.path for one in mounts if one.path.startswith(f"{real.rstrip('/')}/")})
     if inside:
         yield problem(
             "one file system",
@@ -75,11 +52,7 @@ def root_directory(path: Path) -> Iterator[Finding]:
             "even between two mounts of one file system.",
             f"Unmount it, and mount {real} as a whole.",
         )
-    # The longest path that leads here; of equal ones the last is on top.
-    here = max(
-        (one for one in mounts if one.path == real or one.path in real.parents),
-        key=lambda one: len(one.path.parts),
-    )
+    here = mount_of(real, mounts) or MountPoint("/", "")
     if _SILENT_TYPES.fullmatch(here.type):
         yield warning(
             "one file system",

@@ -15,13 +15,13 @@ from venvctl import changeover, plan, settings
 from venvctl.daemon.feed import Feed
 from venvctl.daemon.metrics import Gauges, Metrics, Tally
 from venvctl.daemon.orders import Interrupted
-from venvctl.daemon.paths import links
 from venvctl.daemon.queue import Job, Queue
 from venvctl.daemon.reactions import EngineListener, Reaction
 from venvctl.daemon.roster import Roster
-from venvctl.daemon.watcher import Watcher
 from venvctl.daemon.worker import Again, Ended, Followed, Worker, WorkProgress
 from venvctl.errors import StoppedError, VenvctlError
+from venvctl.paths import links
+from venvctl.watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,9 +10,9 @@ from venvctl import interpreters, lockfiles, plan
 from venvctl.daemon.orders import Interrupted
 from venvctl.daemon.peers import reader
 from venvctl.errors import BusyError, VenvctlError
-from venvctl.follower import EMPTY_PATIENCE, QUIET, Settling, Verdict, patience
 from venvctl.lockfiles import Recording
 from venvctl.lockfiles.files import LIMIT
+from venvctl.settling import EMPTY_PATIENCE, QUIET, Settling, Verdict, patience
 from venvctl.sync import SyncOptions, sync
 
 if TYPE_CHECKING:

@@ -1,9 +1,8 @@
-"""What the file system says of a path: the links on its way, its kind, and whether it changed."""
+"""What the file system says of a path: the links on its way, and whether it changed."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 _LINKS_MOST = 40  # as the kernel: path_resolution(7)
 
@@ -34,23 +33,6 @@ def links(path: str) -> list[str]:
         here = "/" if target.startswith("/") else here
         pending = [*target.split("/"), *pending]
     return [*dict.fromkeys(each for each in found if each != here), here]
-
-
-def file_system(path: str) -> str:
-    """The type of the file system that a path is on, e.g. ``nfs4``; empty if it can't be told."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text("utf-8", "surrogateescape").splitlines()
-    except OSError:
-        return ""
-    best, kind = "", ""
-    for line in lines:
-        mount, _, source = line.partition(" - ")
-        # proc(5): a space in a path is written as \\040.
-        point = mount.split()[4].replace("\\040", " ")
-        inside = path == point or path.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= len(best):  # a later mount hides an earlier one
-            best, kind = point, source.split()[0]
-    return kind
 
 
 def signature_of(path: str) -> Signature:

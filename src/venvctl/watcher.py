@@ -26,14 +26,15 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from venvctl.daemon.paths import file_system, inode_of, links, signature_of
+from venvctl.mounts import file_system
+from venvctl.paths import inode_of, links, signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from watchdog.observers.inotify_c import InotifyEvent
 
-    from venvctl.daemon.paths import Signature
+    from venvctl.paths import Signature
 
 _MASK = Mask(
     InotifyConstants.IN_CLOSE_WRITE

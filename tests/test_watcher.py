@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from venvctl.daemon.paths import file_system, links
-from venvctl.daemon.watcher import Watcher
+from venvctl.mounts import file_system
+from venvctl.paths import links
+from venvctl.watcher import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -333,7 +334,7 @@ def test_what_lies_on_another_machine_is_looked_at_often(
     ears: Ears, lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No such file system can be mounted here; what is one is told by the kernel's own table.
-    monkeypatch.setattr("venvctl.daemon.watcher._FOREIGN", {file_system(str(tmp_path))})
+    monkeypatch.setattr("venvctl.watcher._FOREIGN", {file_system(str(tmp_path))})
     watcher = Watcher(ears)
     watcher.watch([str(lock)])
     watcher.poll()
@@ -341,12 +342,6 @@ def test_what_lies_on_another_machine_is_looked_at_often(
     assert watcher.interval == 2.0
     assert watcher.health.problem == ""
     watcher.close()
-
-
-def test_the_file_system_is_that_of_the_nearest_mount() -> None:
-    assert file_system("/proc/self") == "proc"
-    assert file_system("/sys/kernel") == "sysfs"
-    assert file_system("/proceedings") == file_system("/")
 
 
 def test_links_that_lead_in_a_circle_end(tmp_path: Path) -> None:
