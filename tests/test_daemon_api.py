@@ -20,8 +20,8 @@ import pytest
 
 from open_folder import open_folder
 from venvctl.client import Client, RemoteError, find
-from venvctl.daemon import api as api_module
 from venvctl.daemon import server as server_module
+from venvctl.daemon import streams
 from venvctl.daemon.api import ROUTES, Api
 from venvctl.daemon.notify import Notifier
 from venvctl.daemon.server import Server
@@ -258,7 +258,7 @@ def test_a_stream_that_has_nothing_to_tell_goes_on(
 
     was = server_module._Conversation._is_gone
     monkeypatch.setattr(server_module._Conversation, "_is_gone", is_gone)
-    monkeypatch.setattr(api_module, "_SILENCE", 0.01)
+    monkeypatch.setattr(streams, "_SILENCE", 0.01)
     seen: list[str] = []
 
     def listen() -> None:
@@ -412,7 +412,7 @@ def test_nobody_learns_of_a_file_what_they_could_not_read(
 def test_an_order_that_nobody_waits_for_any_more_is_not_begun(
     running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_module, "_SILENCE", 0.05)
+    monkeypatch.setattr(streams, "_SILENCE", 0.05)
     registered(running, tmp_path)
     with running.connect() as connection:
         connection.sendall(

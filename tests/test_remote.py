@@ -16,7 +16,7 @@ from venvctl import remote as remote_module
 from venvctl import surroundings
 from venvctl.backend import Here
 from venvctl.client import Client, RemoteError
-from venvctl.daemon import api as api_module
+from venvctl.daemon import streams
 from venvctl.daemon.api import Api
 from venvctl.daemon.notify import Notifier
 from venvctl.daemon.server import Server
@@ -181,7 +181,7 @@ def test_a_daemon_that_works_for_long_says_that_it_is_there(
     both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "_WORK_SECONDS", 5.0)
-    monkeypatch.setattr(api_module, "_SILENCE", 0.02)
+    monkeypatch.setattr(streams, "_SILENCE", 0.02)
     advances: list[int] = []
 
     class Watching(_Deaf):

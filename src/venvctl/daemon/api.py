@@ -2,66 +2,35 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import queue
 import re
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from venvctl import catalogue, comparison, envelope, sitepackages
-from venvctl.daemon import metrics, work
-from venvctl.daemon.orders import Advance, Finished, Order, Stage, Warned
+from venvctl import catalogue, comparison, sitepackages
+from venvctl.daemon import metrics, streams, work
 from venvctl.daemon.peers import Rights, Sight
-from venvctl.daemon.server import LINES, Request, Response
+from venvctl.daemon.responses import (
+    MethodError,
+    MismatchError,
+    UnknownError,
+    failure,
+    success,
+)
+from venvctl.daemon.server import Request, Response
 from venvctl.daemon.views import View
 from venvctl.document import Document
-from venvctl.errors import (
-    ConfigurationError,
-    ExitCode,
-    ForbiddenError,
-    StoppedError,
-    UsageError,
-    VenvctlError,
-)
+from venvctl.errors import ConfigurationError, ForbiddenError, UsageError, VenvctlError
 from venvctl.project import ComposeProject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from venvctl.daemon.service import Service
     from venvctl.registration import Registration
 
-_STATUS = {
-    ExitCode.USAGE: 400,
-    ExitCode.UNREACHABLE: 503,
-    ExitCode.INVALID: 422,
-    ExitCode.UNAVAILABLE: 502,
-    ExitCode.BUSY: 409,
-}
-_SILENCE = 5.0  # seconds after which a stream looks whether anybody still reads it
 _NAME = r"(?P<name>[A-Za-z0-9][A-Za-z0-9_.-]*)"
-
-
-class UnknownError(UsageError):
-    """There is no such resource."""
-
-
-class MismatchError(UsageError):
-    """The body is of another resource than the path."""
-
-
-class MethodError(UsageError):
-    """The resource does not know this method.
-
-    Args:
-        allowed: the methods that it knows.
-    """
-
-    def __init__(self, message: str, *, allowed: tuple[str, ...]) -> None:
-        super().__init__(message)
-        self.allowed = allowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,10 +77,10 @@ class Api:
             self._check(request, route)
             return route.answer(self, request, name)
         except VenvctlError as error:
-            return _failure(command, error)
+            return failure(command, error)
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
-            return _failure(command, VenvctlError(f"{place}{error.strerror}."))
+            return failure(command, VenvctlError(f"{place}{error.strerror}."))
 
     def view(self, request: Request) -> View:
         """What whoever made a request is shown."""
@@ -152,34 +121,6 @@ def _find(request: Request) -> tuple[Route, str]:
     )
 
 
-def _failure(command: str, error: VenvctlError) -> Response:
-    response = Response.of(envelope.failure(command, error), status=_status(error))
-    if isinstance(error, MethodError):
-        # RFC 9110, 15.5.6: the server MUST say which there are.
-        return dataclasses.replace(response, headers={"allow": ", ".join(error.allowed)})
-    return response
-
-
-def _status(error: VenvctlError) -> int:
-    match error:
-        case ForbiddenError():
-            return 403
-        case UnknownError():
-            return 404
-        case MethodError():
-            return 405
-        case MismatchError():
-            return 409
-        case StoppedError():
-            return 503
-        case _:
-            return _STATUS.get(error.exit_code, 500)
-
-
-def _done(command: str, data: object) -> Response:
-    return Response.of(envelope.success(command, data))
-
-
 def _body(request: Request) -> Document:
     """The request's JSON object; an empty body is an empty object."""
     try:
@@ -203,7 +144,7 @@ def _known(api: Api, name: str) -> str:
 
 
 def _health(api: Api, request: Request, _name: str) -> Response:
-    return _done("health", api.view(request).health())
+    return success("health", api.view(request).health())
 
 
 def _metrics(api: Api, _request: Request, _name: str) -> Response:
@@ -216,22 +157,22 @@ def _openapi(_api: Api, _request: Request, _name: str) -> Response:
 
 
 def _environments(api: Api, request: Request, _name: str) -> Response:
-    return _done("environments", {"environments": api.view(request).summaries()})
+    return success("environments", {"environments": api.view(request).summaries()})
 
 
 def _environment(api: Api, request: Request, name: str) -> Response:
-    return _done("status", api.view(request).status(_known(api, name)))
+    return success("status", api.view(request).status(_known(api, name)))
 
 
 def _history(api: Api, request: Request, name: str) -> Response:
     events = api.view(request).history(_known(api, name))
-    return _done("history", {"environment": name, "events": events})
+    return success("history", {"environment": name, "events": events})
 
 
 def _diff(api: Api, request: Request, name: str) -> Response:
     before, after = (_generation(request, key) for key in ("before", "after"))
     root = api.service.root
-    return _done("diff", comparison.compare(_known(api, name), root, before=before, after=after))
+    return success("diff", comparison.compare(_known(api, name), root, before=before, after=after))
 
 
 def _generation(request: Request, key: str) -> int | None:
@@ -244,15 +185,15 @@ def _generation(request: Request, key: str) -> int | None:
 
 
 def _path(api: Api, _request: Request, name: str) -> Response:
-    return _done("path", sitepackages.find(_known(api, name), api.service.root))
+    return success("path", sitepackages.find(_known(api, name), api.service.root))
 
 
 def _snapshots(api: Api, _request: Request, _name: str) -> Response:
-    return _done("snapshot list", {"snapshots": catalogue.snapshots(api.service.root)})
+    return success("snapshot list", {"snapshots": catalogue.snapshots(api.service.root)})
 
 
 def _snapshot(api: Api, _request: Request, name: str) -> Response:
-    return _done("snapshot show", catalogue.snapshot(name, api.service.root))
+    return success("snapshot show", catalogue.snapshot(name, api.service.root))
 
 
 def _register(api: Api, request: Request, name: str) -> Response:
@@ -261,16 +202,18 @@ def _register(api: Api, request: Request, name: str) -> Response:
         raise UsageError("registration is missing in the request.")
     _check_name(registration, name)
     work.reserve(api.service, registration, request.peer)
-    return _done("env add", {"environment": name})
+    return success("env add", {"environment": name})
 
 
 def _remove(api: Api, request: Request, name: str) -> Response:
     order = work.remove_order(api.service, _known(api, name), request.peer)
-    return _ordered(api, request, name, order)
+    return streams.ordered(api.service, request, name, order)
 
 
 def _rollout(api: Api, request: Request, name: str) -> Response:
-    return _ordered(api, request, name, work.rollout_order(api.service, _known(api, name)))
+    return streams.ordered(
+        api.service, request, name, work.rollout_order(api.service, _known(api, name))
+    )
 
 
 def _check_name(registration: Registration, name: str) -> None:
@@ -284,76 +227,32 @@ def _sync(api: Api, request: Request, name: str) -> Response:
         _known(api, name)
     else:
         _check_name(wish.registration, name)
-    return _ordered(api, request, name, work.sync_order(api.service, name, wish, request.peer))
+    return streams.ordered(
+        api.service, request, name, work.sync_order(api.service, name, wish, request.peer)
+    )
 
 
 def _rollback(api: Api, request: Request, name: str) -> Response:
     to = work.number(_body(request), "to")
-    return _ordered(api, request, name, work.rollback_order(api.service, _known(api, name), to))
+    return streams.ordered(
+        api.service, request, name, work.rollback_order(api.service, _known(api, name), to)
+    )
 
 
 def _restore(api: Api, request: Request, name: str) -> Response:
     snapshot = work.word(_body(request), "snapshot")
     if not api.service.root.snapshots.of(name):
         _known(api, name)  # one whose registration was lost can be restored all the same
-    return _ordered(api, request, name, work.restore_order(api.service, name, snapshot))
-
-
-def _ordered(api: Api, request: Request, name: str, order: Order) -> Response:
-    """Have an order done; its progress as lines where they are asked for, its outcome last."""
-    api.service.order(name, order)
-    if LINES in request.accept:
-        return Response(content_type=LINES, body=_progress_lines(order))
-    for step in order.steps(_SILENCE):
-        if isinstance(step, Finished):
-            if isinstance(step.outcome, VenvctlError):
-                return _failure(order.command, step.outcome)
-            return _done(order.command, step.outcome)
-    raise AssertionError("an order ends with its outcome")
-
-
-def _progress_lines(order: Order) -> Iterator[bytes]:
-    try:
-        for step in order.steps(_SILENCE):
-            match step:
-                case None:
-                    yield _line({"advance": 0})  # so that who waits knows that we are there
-                case Stage():
-                    yield _line({"stage": envelope.plain(step)})
-                case Advance():
-                    yield _line({"advance": step.amount})
-                case Warned():
-                    yield _line({"warning": step.message})
-                case Finished(VenvctlError() as error):
-                    yield _line(envelope.failure(order.command, error))
-                case Finished(outcome):
-                    yield _line(envelope.success(order.command, outcome))
-    finally:
-        order.abandon()
-
-
-def _line(document: object) -> bytes:
-    return json.dumps(document).encode() + b"\n"
+    return streams.ordered(
+        api.service, request, name, work.restore_order(api.service, name, snapshot)
+    )
 
 
 def _events(api: Api, request: Request, _name: str) -> Response:
     text = request.query.get("after", "-1")
     if not re.fullmatch(r"-1|[0-9]{1,15}", text):
         raise UsageError(f"after={text!r} is not an event's number.")
-    return Response(content_type=LINES, body=_event_lines(api, api.view(request), int(text)))
-
-
-def _event_lines(api: Api, view: View, after: int) -> Iterator[bytes]:
-    with api.service.feed.listening(after=after) as listener:
-        while True:
-            try:
-                happening = listener.next(_SILENCE)
-            except queue.Empty:
-                yield b""
-                continue
-            if happening is None:
-                return
-            yield _line(view.happening(happening))
+    return streams.events(api.service, api.view(request), int(text))
 
 
 def _follow(api: Api, request: Request, name: str) -> Response:
@@ -368,18 +267,18 @@ def _follow(api: Api, request: Request, name: str) -> Response:
     if service.owner_of_project(name) is None:
         service.follow_project_for(name, work.owner_for(request.peer))
     service.root.registry.follow(project)
-    return _done("follow", {"project": name, "followed": True})
+    return success("follow", {"project": name, "followed": True})
 
 
 def _unfollow(api: Api, request: Request, name: str) -> Response:
     work.check_project(api.service, name, request.peer, api.sight)
     followed = api.service.root.registry.unfollow(name)
-    return _done("down", {"project": name, "followed": followed})
+    return success("down", {"project": name, "followed": followed})
 
 
 def _reload(api: Api, _request: Request, _name: str) -> Response:
     api.service.reload()
-    return _done("reload", {"reloading": True})
+    return success("reload", {"reloading": True})
 
 
 ROUTES = (
