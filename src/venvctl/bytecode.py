@@ -6,10 +6,6 @@ import hashlib
 import json
 import os
 import posixpath
-import queue
-import secrets
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Self
@@ -19,10 +15,10 @@ from venvctl.engine.model import Mount, Task
 from venvctl.errors import VenvctlError
 from venvctl.extraction import PREFIX
 from venvctl.manifest import Manifest, ManifestFile
+from venvctl.standby import Standby
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from concurrent.futures import Future
     from pathlib import Path
     from types import TracebackType
 
@@ -41,10 +37,6 @@ _HINT = "Set the volume's label venvctl.bytecode=off to go on without bytecode."
 class _Uncompiled:
     tree: str
     path: str
-
-
-class _AbandonedError(Exception):
-    """Nobody waits for the bytecode any more."""
 
 
 class Compiler:
@@ -69,17 +61,11 @@ class Compiler:
         self._trees = trees
         self._output = output
         self._target = target
-        self._engine = engine
-        self._image = image
-        self._name = f"venvctl-compile-{secrets.token_hex(8)}"
-        self._ready: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._abandoned = False
-        self._pool = ThreadPoolExecutor(1)
-        self._result: Future[TaskResult] | None = None
+        self._standby = Standby(engine, self._task(image))
 
     def __enter__(self) -> Self:
         """Have the container start."""
-        self._result = self._pool.submit(self._engine.run, self._task())
+        self._standby.__enter__()
         return self
 
     def __exit__(
@@ -89,16 +75,11 @@ class Compiler:
         traceback: TracebackType | None,
     ) -> None:
         """Remove the container, if it has not ended; returns when it is gone."""
-        self._abandoned = True
-        self._ready.put(None)
-        if self._result is not None and not self._result.done():
-            with suppress(VenvctlError):
-                self._engine.remove_helper(self._name)
-        self._pool.shutdown()
+        self._standby.__exit__(kind, error, traceback)
 
     def add(self, tree: str) -> None:
         """Compile a tree, which is complete now; says nothing of how that goes."""
-        self._ready.put(tree)
+        self._standby.say(tree)
 
     def finish(self, manifests: Mapping[str, Manifest]) -> dict[str, Manifest]:
         """Wait for the bytecode of every tree, and add it to their prefixes.
@@ -114,10 +95,7 @@ class Compiler:
             EngineError, EngineUnreachableError: the engine did not run it.
             DiskFullError, RootError: as `disk.translate`.
         """
-        self._ready.put(None)
-        if self._result is None:
-            raise ValueError("the context was not entered")
-        uncompiled = _read(self._result.result(), self._output)
+        uncompiled = _read(self._standby.end(), self._output)
         return {
             tree: _adopt(
                 self._trees / tree,
@@ -132,21 +110,11 @@ class Compiler:
             for tree, manifest in manifests.items()
         }
 
-    def _lines(self) -> Iterator[str]:
-        while True:
-            tree = self._ready.get()
-            if self._abandoned:
-                raise _AbandonedError
-            if tree is None:
-                return
-            yield tree
-
-    def _task(self) -> Task:
+    def _task(self, image: str) -> Task:
         owner = self._trees.stat()
         return Task(
             purpose="compile",
-            name=self._name,
-            image=self._image,
+            image=image,
             command=(
                 *(self._target.interpreter, "-I", "-S", "-B", "-W", "ignore"),
                 # The program travels as an argument: the engine need not see where venvctl is.
@@ -160,7 +128,6 @@ class Compiler:
             # PYTHONHASHSEED: the order of a set in bytecode depends on it in older versions.
             environment={"PYTHONHASHSEED": "0"},
             user=f"{owner.st_uid}:{owner.st_gid}",
-            lines=self._lines(),
             timeout=_TIMEOUT,
         )
 

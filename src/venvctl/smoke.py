@@ -10,23 +10,20 @@ a command.
 from __future__ import annotations
 
 import json
-import queue
 import re
-import secrets
 import shlex
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Self
 
 from venvctl import generations, trees
 from venvctl.engine.model import Mount, Task
-from venvctl.errors import SmokeError, VenvctlError
+from venvctl.errors import SmokeError
+from venvctl.standby import Standby
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from venvctl.engine.model import TaskResult
@@ -59,10 +56,6 @@ class Failure:
         return match[1] if match else ""
 
 
-class _AbandonedError(Exception):
-    """Nobody waits for the trial any more."""
-
-
 class Trial:
     """A container in which a generation can be tried; gone when the context is left.
 
@@ -82,11 +75,8 @@ class Trial:
         self._image = image
         self._target = target
         self._mount = mount
-        self._name = f"venvctl-smoke-{secrets.token_hex(8)}"
-        self._orders: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        self._pool = ThreadPoolExecutor(1)
-        self._running: Future[TaskResult] | None = None
-        self._waits = False
+        self._open = ExitStack()
+        self._standby: Standby | None = None
 
     def __enter__(self) -> Self:
         """Nothing yet."""
@@ -99,11 +89,7 @@ class Trial:
         traceback: TracebackType | None,
     ) -> None:
         """Remove the container, if there is one that has not ended."""
-        self._orders.put(None)
-        if self._running is not None and not self._running.done():
-            with suppress(VenvctlError):
-                self._root.engine.remove_helper(self._name)
-        self._pool.shutdown()
+        self._open.__exit__(kind, error, traceback)
 
     def expect(
         self, files: Iterable[SelectedFile], before: Iterable[Origin], *, smoke: str
@@ -117,8 +103,7 @@ class Trial:
         """
         known = {origin.sha256 for origin in before}
         if smoke or any(_is_tried(file.sha256, file.file, known) for file in files):
-            self._running = self._pool.submit(self._root.engine.run, self._task(self._lines()))
-            self._waits = True
+            self._standby = self._start()
 
     def check(
         self,
@@ -225,30 +210,21 @@ class Trial:
     def _run(self, generation: Generation, command: Sequence[str]) -> TaskResult:
         """Run a command, with the generation's programs first on its PATH."""
         order = json.dumps({"place": self._place(generation), "command": list(command)})
-        if self._running is not None and self._waits:
-            self._waits = False
-            self._orders.put(order)
-        else:
-            self._running = self._pool.submit(self._root.engine.run, self._task([order]))
-        return self._running.result()
+        standby, self._standby = self._standby or self._start(), None
+        standby.say(order)
+        return standby.end()
 
-    def _lines(self) -> Iterator[str]:
-        order = self._orders.get()
-        if order is None:
-            raise _AbandonedError
-        yield order
-
-    def _task(self, lines: Iterator[str] | Sequence[str]) -> Task:
+    def _start(self) -> Standby:
+        """Have a container start that waits for what to run."""
         wait = (resources.files("venvctl") / "container" / "wait.py").read_text("utf-8")
-        return Task(
+        task = Task(
             purpose="smoke",
             image=self._image,
             command=[self._target.interpreter, "-I", "-S", "-c", wait],
-            name=self._name,
             mounts=[Mount(source=str(self._environment.volume), target=self._mount)],
-            lines=lines,
             timeout=_SECONDS,
         )
+        return self._open.enter_context(Standby(self._root.engine, task))
 
 
 def _is_tried(sha256: str, file: str, known: Collection[str]) -> bool:
