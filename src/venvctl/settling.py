@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from venvctl.registration import Registration
 
 # Seconds for which a file must stay as it is until it counts as saved.
-QUIET = 0.3
+QUIET = 0.2
 # What does not parse may be half of a save: for so many seconds at rest it is taken for that.
 PATIENCE = 2.0
 # So may what names no package at all; taking it at its word would empty the environment.
