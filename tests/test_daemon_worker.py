@@ -16,6 +16,7 @@ from venvctl.errors import EngineUnreachableError
 from venvctl.progress import Silent
 from venvctl.registration import Registration
 from venvctl.root import Root
+from venvctl.settling import QUIET
 from venvctl.specification import EnvironmentSpecification
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ def visits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Visits:
 def test_a_save_is_acted_on_once_it_has_come_to_rest(visits: Visits) -> None:
     visits.lock.write_text(GOOD)
 
-    assert visits.visit() == Again(0.3)
-    visits.now += 0.31
+    assert visits.visit() == Again(QUIET)
+    visits.now += QUIET + 0.01
     assert visits.tried()
     assert visits.visit() == Ended()
 
@@ -76,9 +77,9 @@ def test_a_file_that_is_rewritten_all_the_time_is_waited_for(visits: Visits) -> 
     for number in range(20):
         visits.lock.write_text(f"# {number}\n{GOOD}")
         assert isinstance(visits.visit(), Again)
-        visits.now += 0.2
+        visits.now += 0.7 * QUIET
     assert isinstance(visits.visit(), Again)
-    visits.now += 0.2
+    visits.now += QUIET
     assert visits.tried()
 
 
@@ -109,7 +110,7 @@ def test_how_long_half_a_file_is_waited_for_counts_from_its_own_save(visits: Vis
     for number in range(20):
         visits.lock.write_text(f"# {number}\n{GOOD}")
         visits.visit()
-        visits.now += 0.2
+        visits.now += 0.7 * QUIET
     visits.lock.write_text("six==1.16.0 --hash=sha2")
     visits.visit()
     visits.now += 0.5
@@ -124,7 +125,7 @@ def test_the_rest_of_a_half_written_file_is_what_counts(visits: Visits) -> None:
     visits.visit()
     visits.lock.write_text(GOOD)
     visits.visit()
-    visits.now += 0.31
+    visits.now += QUIET + 0.01
 
     assert visits.tried()
 
@@ -181,7 +182,7 @@ def test_a_lock_that_goes_while_it_is_synced_and_comes_back_as_it_was_is_synced_
 
     with monkeypatch.context() as patch:
         patch.setattr("venvctl.daemon.worker.sync", gone_meanwhile)
-        assert visits.visit() == Again(0.3)
+        assert visits.visit() == Again(QUIET)
     visits.lock.write_text(GOOD)
 
     assert visits.tried()
