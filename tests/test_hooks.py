@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 
@@ -629,6 +630,85 @@ def test_a_push_to_another_branch_starts_nothing(git: Git, bare: Git, root: Root
     assert (bare.directory / "venvctl/received/main" / LOCK).read_text() == "one\n"
 
 
+def test_a_push_to_a_branch_like_a_pattern_is_taken_up(git: Git, bare: Git, root: Root) -> None:
+    done = install(
+        bare, root, locks=[bare.directory / LOCK], branches=["main", "release/*"], wait=True
+    )
+    assert (list(done.received), done.patterns) == (["main"], ("release/*",))
+    git.commit(LOCK, "two\n")
+
+    said = git("push", "origin", "main:release/2")
+
+    assert f"post-receive: release/2:{LOCK} changed" in said
+    lock = bare.directory / "venvctl/received/release%2F2" / LOCK
+    assert lock.read_text() == "two\n"
+    assert (
+        f"No environment is made of {lock} yet: `venvctl env add NAME --lock {lock} --image IMAGE`."
+    ) in " ".join(said.replace("remote:", "").split())
+    git.commit("app.py", "3\n")
+    assert "venvctl" not in git("push", "origin", "main:release/2")
+    assert f"post-receive: main:{LOCK} changed" in git("push", "origin", "main")
+
+
+@pytest.mark.parametrize("branch", ["release/2/x", "releases", "next/x", "feature"])
+def test_a_push_to_a_branch_that_a_pattern_does_not_match_starts_nothing(
+    git: Git, bare: Git, root: Root, branch: str
+) -> None:
+    install(bare, root, locks=[bare.directory / LOCK], branches=["next", "release/*"], wait=True)
+    git.commit(LOCK, "two\n")
+
+    assert "venvctl" not in git("push", "origin", f"main:{branch}")
+
+    assert not (bare.directory / "venvctl/received").exists()
+
+
+def test_an_environment_of_a_branch_like_a_pattern_is_synced(
+    git: Git, bare: Git, root: Root
+) -> None:
+    git("push", "-q", "origin", "main:release/1", "main:release/2")
+    done = install(bare, root, locks=[bare.directory / LOCK], branches=["release/*"])
+    register(root, "shop_one", done.received["release/1"] / LOCK)
+    register(root, "shop_two", done.received["release/2"] / LOCK)
+    bare("config", "core.hooksPath", "/dev/null")
+    git.commit(LOCK, "two\n")
+    git("push", "-q", "origin", "main:release/2")
+
+    assert run(bare, root, "post-receive")[1] == [["shop_two"]]
+
+
+def test_a_branch_like_a_pattern_that_is_gone_stays_as_it_was(
+    git: Git, bare: Git, root: Root
+) -> None:
+    git("push", "-q", "origin", "main:release/1")
+    done = install(bare, root, locks=[bare.directory / LOCK], branches=["release/*"])
+    register(root, "shop_one", done.received["release/1"] / LOCK)
+    bare("config", "core.hooksPath", "/dev/null")
+    git("push", "-q", "origin", ":release/1")
+
+    result, asked = run(bare, root, "post-receive")
+
+    assert result.notes == (
+        f"Branch release/1: The lockfile {LOCK} does not exist. What was received before stays.",
+    )
+    assert asked == []
+    assert (done.received["release/1"] / LOCK).read_text() == "one\n"
+    assert run(bare, root, "post-receive")[0].changed == ()
+
+
+def test_a_branch_may_be_called_anything_that_git_allows(git: Git, bare: Git, root: Root) -> None:
+    install(bare, root, locks=[bare.directory / LOCK], branches=["*"], wait=True)
+    git.commit(LOCK, "two\n")
+    names = ["$(touch${IFS}x)", "a;touch${IFS}x;'\"&|`", "%2F", "ü" * 50]
+
+    said = git("push", "origin", *(f"main:refs/heads/{name}" for name in names))
+
+    received = bare.directory / "venvctl/received"
+    for name in names[:-1]:
+        assert (received / quote(name, safe="") / LOCK).read_text() == "two\n"
+    assert f"Branch {names[-1]}: its name is too long for a directory's." in said
+    assert not (bare.directory / "x").exists()
+
+
 def test_only_environments_of_the_pushed_branch_are_synced(git: Git, bare: Git, root: Root) -> None:
     done = install(bare, root, locks=[bare.directory / LOCK], branches=["main", "next"])
     register(root, "shop_main", done.received["main"] / LOCK)
@@ -716,9 +796,14 @@ def test_what_can_not_be_installed_says_what_to_type(
         install(bare, root, locks=[bare.directory / LOCK])
     assert caught.value.message == f"{bare.directory} is a bare repository, and no branch was said."
     with pytest.raises(UsageError) as caught:
-        install(bare, root, locks=[bare.directory / LOCK], branches=["main", "release/*"])
-    assert caught.value.message == "'release/*' can't be the name of a branch."
-    assert caught.value.hint == "Patterns are not understood: say --branch once for each branch."
+        install(bare, root, locks=[bare.directory / LOCK], branches=["main", "release/[1"])
+    assert caught.value.message == (
+        "'release/[1' can't be the name of a branch, or a pattern for some."
+    )
+    assert caught.value.hint == (
+        "Say --branch once for each: main, or 'release/*' in quotes, where * stands for anything "
+        "without a slash."
+    )
     with pytest.raises(UsageError) as caught:
         install(git, root, locks=[git.directory / "../other.lock"])
     assert caught.value.message == (

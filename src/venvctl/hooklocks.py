@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -18,16 +18,21 @@ if TYPE_CHECKING:
     from venvctl.repository import Repository
     from venvctl.root import Root
 
+_HEADS = "refs/heads/"
+_NAME_MOST = 255  # bytes that Linux allows for one
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
     """The lockfiles of pushed commits that were written out.
 
     Attributes:
-        included: further files that the locks include, from the top of the tree.
+        locks: where each is now, by its name as `changed` has it.
+        included: what they are made of, from the top of the tree.
         notes: sentences for a person.
     """
 
+    locks: Mapping[str, Path] = field(default_factory=dict)
     included: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -56,10 +61,18 @@ def compared(repository: Repository, settings: HookSettings, root: Root | None) 
     if repository.work_tree is not None:
         found |= dict.fromkeys(sorted(_used(repository.work_tree, root)))
     else:
-        for branch in settings.branches:
+        for branch in branches(repository, settings):
             used = _used(received_directory(repository, branch), root)
             found |= dict.fromkeys(sorted(used))
     return tuple(found)
+
+
+def branches(repository: Repository, settings: HookSettings) -> tuple[str, ...]:
+    """The branches whose pushes count: those that are named, or that match a pattern now."""
+    if not settings.patterns:
+        return settings.branches
+    found = repository.references(settings.patterns)
+    return tuple(reference.removeprefix(_HEADS) for reference in found)
 
 
 def environments(repository: Repository, root: Root | None) -> list[str]:
@@ -78,7 +91,7 @@ def affected(
     users: dict[str, list[str]] = {}
     if repository.work_tree is not None:
         users = _used(repository.work_tree, root)
-    for branch in settings.branches:
+    for branch in branches(repository, settings):
         used = _used(received_directory(repository, branch), root)
         users |= {f"{branch}:{path}": names for path, names in used.items()}
     return sorted({name for path in changed for name in users.get(path, ())})
@@ -88,7 +101,7 @@ def revisions(repository: Repository, settings: HookSettings) -> dict[str, str]:
     """The commits that are looked at, by what the hook's script calls them; "" for none yet."""
     if repository.work_tree is not None:
         return {"HEAD": repository.commit("HEAD")}
-    names = [f"refs/heads/{branch}" for branch in settings.branches]
+    names = [f"{_HEADS}{branch}" for branch in branches(repository, settings)]
     return {name: repository.commit(name) for name in names}
 
 
@@ -108,19 +121,36 @@ def changed(
 def received_directory(repository: Repository, branch: str) -> Path:
     """Where the lockfiles of a pushed branch are: an environment's lock is a path below it."""
     # One component, whatever the branch is called.
-    return repository.git_directory / "venvctl" / "received" / quote(branch, safe="")
+    name = quote(branch, safe="", errors="surrogateescape")
+    return repository.git_directory / "venvctl" / "received" / name
 
 
-def receive(repository: Repository, settings: HookSettings, locks: Sequence[str]) -> Received:
+def receive(
+    repository: Repository,
+    settings: HookSettings,
+    locks: Sequence[str],
+    changed: Iterable[str] = (),
+) -> Received:
     """Write the lockfiles of pushed commits where environments read them; none is ever removed.
 
     They are in the repository and not in the root: whoever pushes may write there, and nobody but
     its owner may write to a root.
+
+    Args:
+        repository: a bare one; of a work tree nothing is written.
+        settings: which branches count.
+        locks: paths from the top of the tree.
+        changed: as `changed` names them; a branch may be among them that is gone.
     """
+    written: dict[str, Path] = {}
     included: dict[str, None] = {}
     notes: list[str] = []
-    for branch in settings.branches:
-        commit = repository.commit(f"refs/heads/{branch}")
+    gone = [] if repository.work_tree is not None else [p.partition(":")[0] for p in changed]
+    for branch in dict.fromkeys([*branches(repository, settings), *gone]):
+        if len(received_directory(repository, branch).name) > _NAME_MOST:
+            notes.append(f"Branch {branch}: its name is too long for a directory's.")
+            continue
+        commit = repository.commit(f"{_HEADS}{branch}")
         for path in locks:
             tree = _Tree(repository, commit, received_directory(repository, branch))
             try:
@@ -137,7 +167,9 @@ def receive(repository: Repository, settings: HookSettings, locks: Sequence[str]
                 # Of one that is there but wrong, the sync will say so in its own words.
             tree.write()
             included |= dict.fromkeys(tree.contents)
-    return Received(included=tuple(included), notes=tuple(notes))
+            if tree.contents:
+                written[f"{branch}:{path}"] = tree.top / path
+    return Received(locks=written, included=tuple(included), notes=tuple(notes))
 
 
 class _Tree:
@@ -195,5 +227,5 @@ def _parse(text: str) -> dict[str, str]:
         if tab:
             found[prefix + path] = words
         else:
-            prefix = line.removeprefix("refs/heads/") + ":"
+            prefix = line.removeprefix(_HEADS) + ":"
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import subprocess
 import time
 from contextlib import contextmanager, suppress
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from venvctl import disk, hookfiles, hooklocks
 from venvctl.errors import ExitCode, UsageError
 from venvctl.executable import own_command
-from venvctl.hookscript import HookSettings, load_settings, remember, write_script
+from venvctl.hookscript import HookSettings, is_pattern, load_settings, remember, write_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ _LOG_LIMIT = 1 << 20  # bytes, after which a hook's log starts anew
 _REBASE_PATIENCE = 10.0  # seconds for a rebase to end; one that waits for its user takes longer
 _BUSY_PATIENCE = 600.0  # seconds for somebody else's sync of the same environment to end
 _POLL = 0.1
+_PATTERN = re.compile(r"\[[^]/]+\]|[*?]")  # what git-for-each-ref(1) matches with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,8 @@ class Installation:
         hooks_directory: where the hooks are.
         hooks: how venvctl's lines came into each.
         locks: what is compared, from the top of the tree.
-        received: where the locks of each branch are written; empty in a work tree.
+        received: where the locks of each branch are written that is there; empty in a work tree.
+        patterns: of branches; each that is pushed and matches one is written beside those.
         notes: sentences for a person.
     """
 
@@ -49,6 +52,7 @@ class Installation:
     hooks: Mapping[str, Placement]
     locks: tuple[str, ...]
     received: Mapping[str, Path]
+    patterns: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -140,7 +144,11 @@ def install(
         hooks_directory=place or repository.hooks_directory,
         hooks=placed,
         locks=compared,
-        received={branch: hooklocks.received_directory(repository, branch) for branch in branches},
+        received={
+            branch: hooklocks.received_directory(repository, branch)
+            for branch in hooklocks.branches(repository, settings)
+        },
+        patterns=tuple(filter(is_pattern, branches)),
         notes=(*notes, *received.notes, *more),
     )
 
@@ -203,7 +211,7 @@ def run(
         changed = hooklocks.changed(repository, revisions, compared)
         if not changed:
             return Run(changed=())
-        received = hooklocks.receive(repository, settings, compared)
+        received = hooklocks.receive(repository, settings, compared, changed)
         remember(repository, settings, revisions, compared)
         names = hooklocks.affected(repository, settings, root, changed)
         exit_code = sync(names) if names else int(ExitCode.DONE)
@@ -212,11 +220,12 @@ def run(
         again = tuple(dict.fromkeys([*again, *received.included]))
         remember(repository, settings, revisions, again)
         write_script(repository, settings, again)
+        fresh = [lock for name, lock in received.locks.items() if name in changed]
         return Run(
             changed=changed,
             environments=tuple(names),
             exit_code=exit_code,
-            notes=(*received.notes, *_unused(repository, root, names)),
+            notes=(*received.notes, *_unused(repository, root, fresh, names)),
         )
 
 
@@ -273,10 +282,11 @@ def _check_branches(repository: Repository, branches: Sequence[str]) -> None:
             "--lock requirements.lock`.",
         )
     for branch in branches:
-        if not repository.may_be_branch(branch):
+        if not repository.may_be_branch(_PATTERN.sub("x", branch)):
             raise UsageError(
-                f"{branch!r} can't be the name of a branch.",
-                hint="Patterns are not understood: say --branch once for each branch.",
+                f"{branch!r} can't be the name of a branch, or a pattern for some.",
+                hint="Say --branch once for each: main, or 'release/*' in quotes, where * stands "
+                "for anything without a slash.",
             )
 
 
@@ -294,11 +304,19 @@ def _untracked(repository: Repository, locks: Sequence[str]) -> list[str]:
     ]
 
 
-def _unused(repository: Repository, root: Root | None, names: Sequence[str]) -> tuple[str, ...]:
+def _unused(
+    repository: Repository, root: Root | None, received: Sequence[Path], names: Sequence[str]
+) -> tuple[str, ...]:
     if names:
         return ()
     if root is None:
         return ("The root belongs to another user: the daemon that follows the file takes it up.",)
+    if repository.work_tree is None:
+        return tuple(
+            f"No environment is made of {lock} yet: `venvctl env add NAME --lock {lock} "
+            "--image IMAGE`."
+            for lock in received
+        )
     at = f" with a lockfile in {repository.top}"
     return (f"No environment{at} is registered yet: `venvctl up`, or `venvctl env add`.",)
 

@@ -18,7 +18,7 @@ from venvctl import disk
 from venvctl.document import Document
 from venvctl.errors import ConfigurationError
 from venvctl.executable import own_command
-from venvctl.repository import LISTING
+from venvctl.repository import BRANCHES, LISTING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class HookSettings:
     Attributes:
         root: venvctl's root.
         locks: lockfiles that were named, from the top of the tree.
-        branches: whose pushes count; empty in a work tree.
+        branches: whose pushes count, names and patterns; empty in a work tree.
         wait: whether git waits for the sync.
         made_hooks_directory: whether git's directory of hooks was missing.
     """
@@ -43,6 +43,19 @@ class HookSettings:
     branches: tuple[str, ...] = ()
     wait: bool = False
     made_hooks_directory: bool = False
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """What git lists the branches by; empty where each is named."""
+        if not any(map(is_pattern, self.branches)):
+            return ()
+        # Without anything to match, a name would stand for all below it too.
+        return tuple(f"refs/head[s]/{branch}" for branch in self.branches)
+
+
+def is_pattern(branch: str) -> bool:
+    """Whether it stands for any number of branches; none of these signs can be in a name."""
+    return any(sign in branch for sign in "*?[")
 
 
 def load_settings(repository: Repository) -> HookSettings | None:
@@ -130,9 +143,17 @@ def write_script(repository: Repository, settings: HookSettings, locks: Sequence
     """Write the script, where it is not what it should be already."""
     paths = " ".join(map(shlex.quote, locks))
     listings = []
-    for branch in settings.branches:
-        revision = shlex.quote(f"refs/heads/{branch}")
-        listings += [f"echo {revision}", f"git {shlex.join(LISTING)} {revision} -- {paths}"]
+    if settings.patterns:
+        listings = [
+            f"git {shlex.join((*BRANCHES, *settings.patterns))} | while IFS= read -r branch; do",
+            '    echo "$branch"',
+            f'    git {shlex.join(LISTING)} "$branch" -- {paths}',
+            "done",
+        ]
+    else:
+        for branch in settings.branches:
+            revision = shlex.quote(f"refs/heads/{branch}")
+            listings += [f"echo {revision}", f"git {shlex.join(LISTING)} {revision} -- {paths}"]
     command = own_command()
     values = {
         "listing": "\n".join(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # How files are listed, in the hook's script too; names stand there as they are.
 LISTING = ("-c", "core.quotePath=false", "ls-tree", "--full-tree")
+# How branches are, where patterns choose them.
+BRANCHES = ("for-each-ref", "--format=%(refname)")
 _FILE_MODES = frozenset({"100644", "100755"})
 
 
@@ -133,6 +135,11 @@ class Repository:
         """The ID of a commit; empty where there is none, as before a repository's first one."""
         done = _ask(self.top, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
         return done.stdout.decode().strip()
+
+    def references(self, patterns: Sequence[str]) -> list[str]:
+        """The references that patterns match (git-for-each-ref(1)), sorted."""
+        done = _told(self.top, *BRANCHES, *patterns) if patterns else b""
+        return os.fsdecode(done).splitlines()
 
     def may_be_branch(self, name: str) -> bool:
         """Whether git takes a name for a branch's (git-check-ref-format(1)); no pattern is one."""

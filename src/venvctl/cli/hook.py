@@ -48,7 +48,9 @@ def install_command(
     branches: Annotated[
         list[str] | None,
         typer.Option(
-            "--branch", metavar="NAME", help="In a bare repository: a branch whose pushes count."
+            "--branch",
+            metavar="NAME",
+            help="In a bare repository: a branch whose pushes count, or a pattern (`release/*`).",
         ),
     ] = None,
     wait: Annotated[
@@ -84,6 +86,10 @@ def install_command(
             Line(f"venvctl env add NAME --lock {directory / lock} --image IMAGE", indent=1)
             for lock in done.locks
         ]
+    lines += [
+        Line(f"A branch like {pattern} is written beside when it is pushed; the push says where.")
+        for pattern in done.patterns
+    ]
     lines += [Line(note, Tone.BAD) for note in done.notes]
     return Answer(data=done, lines=tuple(lines))
 
