@@ -6,9 +6,15 @@ from venvctl.mounts import MountPoint, file_system, mount_of, mount_points
 
 
 def test_mount_points_are_read_with_their_spaces() -> None:
-    text = "36 35 98:0 /a /mnt/two\\040words rw - ext4 /dev/sda rw\n"
+    text = (
+        "36 35 98:0 /a /mnt/two\\040words rw - ext4 /dev/sda rw\n"
+        "37 36 98:0 / /venv ro,relatime master:1 - ext4 /dev/sda rw\n"
+    )
 
-    assert mount_points(text) == [MountPoint("/mnt/two words", "ext4")]
+    assert mount_points(text) == [
+        MountPoint("/mnt/two words", "ext4"),
+        MountPoint("/venv", "ext4", writable=False),
+    ]
 
 
 def test_of_two_mounts_at_one_place_the_later_one_counts() -> None:

@@ -14,6 +14,7 @@ from venvctl.errors import HostileWheelError, IntegrityError, VenvctlError
 from venvctl.extraction import PREFIX, SCRIPTS, is_replaced
 from venvctl.generations import SEAL
 from venvctl.origin import Origin
+from venvctl.parcel import Parcel
 from venvctl.seal import Seal
 
 if TYPE_CHECKING:
@@ -301,6 +302,11 @@ class _Examiner:
                 continue
             if environments & snapshot.environments.keys():
                 self._origins.update({origin.sha256: origin for origin in snapshot.files})
+                try:
+                    Parcel.of(snapshot, [0] * len(snapshot.files))
+                except IntegrityError:
+                    finding = Finding(str(snapshots.path(key)), "is not what its key says")
+                    self.faults.append(Fault(finding=finding))
 
     def _sources(self) -> Mapping[str, Origin]:
         """The source archives that wheels were built of, as far as they are kept."""

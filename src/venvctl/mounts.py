@@ -12,10 +12,11 @@ _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 @dataclass(frozen=True, slots=True)
 class MountPoint:
-    """Where a file system is mounted (a whole path), and its type, e.g. ``nfs4``."""
+    """Where a file system is mounted (a whole path), its type, e.g. ``nfs4``, and how."""
 
     path: str
     type: str
+    writable: bool = True
 
 
 def mount_points(text: str | None = None) -> list[MountPoint]:
@@ -31,10 +32,11 @@ def mount_points(text: str | None = None) -> list[MountPoint]:
         text = _TABLE.read_text("utf-8", "surrogateescape")
     found = []
     for line in text.splitlines():
-        fields, _, more = line.partition(" - ")
+        front, _, more = line.partition(" - ")
+        fields = front.split(" ")
         # Spaces and the like are octal escapes there.
-        path = _ESCAPE.sub(lambda escape: chr(int(escape[1], 8)), fields.split(" ")[4])
-        found.append(MountPoint(path, more.split(" ")[0]))
+        path = _ESCAPE.sub(lambda escape: chr(int(escape[1], 8)), fields[4])
+        found.append(MountPoint(path, more.split(" ")[0], "ro" not in fields[5].split(",")))
     return found
 
 

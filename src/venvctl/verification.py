@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from venvctl import volumes
-from venvctl.errors import IntegrityError, VolumeConflictError
+from venvctl import exposure, volumes
+from venvctl.errors import IntegrityError, RootError, VolumeConflictError
 from venvctl.examination import examine
 from venvctl.repair import mend
 from venvctl.seal import Seal
@@ -120,11 +120,17 @@ def verify(
     )
 
 
-def seen(result: VerifyResult, root: Root) -> VerifyResult:
-    """Ask the engine whether containers are shown what was checked; adds what is wrong.
+def seen(result: VerifyResult, root: Root, progress: Progress) -> VerifyResult:
+    """Find out whether containers are shown what was checked; adds what is wrong.
 
     A volume of the right options leads to the environment's directory, read-only for whoever
-    mounts it. One that is not there is not wrong: nobody mounts it.
+    mounts it. One that is not there is not wrong: nobody mounts it. What a running container has
+    mounted there is asked of the kernel.
+
+    Args:
+        result: what was found in the files.
+        root: where they are.
+        progress: warned of containers that can't be looked into.
 
     Raises:
         EngineUnreachableError, EngineError: it can't be told.
@@ -134,12 +140,38 @@ def seen(result: VerifyResult, root: Root) -> VerifyResult:
         environment = root.environment(name)
         if not environment.state().volume_inode:
             continue
+        reasons = []
         try:
             volumes.check(environment, root.engine.volume(name))
+            reasons += _shown(environment, root, progress)
         except VolumeConflictError as error:
-            reason = f"is not what containers are shown: {error.message.rstrip('.')}"
-            problems.append(Problem(path=environment.volume, place=name, reason=reason))
+            reasons.append(error.message.rstrip("."))
+        problems += [
+            Problem(
+                path=environment.volume,
+                place=name,
+                reason=f"is not what containers are shown: {reason}",
+            )
+            for reason in reasons
+        ]
     return replace(result, problems=(*result.problems, *problems))
+
+
+def _shown(environment: Environment, root: Root, progress: Progress) -> list[str]:
+    """What is wrong with what running containers have mounted."""
+    found = []
+    for container in root.engine.containers(volume=environment.name):
+        if not container.pid:
+            continue
+        try:
+            wrong = exposure.faults(container, environment.name, environment.volume)
+        except RootError as error:
+            now = root.engine.container(container.id)
+            if now is not None and now.pid == container.pid:
+                progress.warn(error.message)
+            continue
+        found += [f"container {container.name} {words}" for words in wrong]
+    return found
 
 
 def _environments(names: Sequence[str], root: Root) -> list[Environment]:

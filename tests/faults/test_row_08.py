@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -41,3 +42,17 @@ def test_it_is_named_with_every_sharer_and_never_repaired_in_place(
         assert held.read() == content
     assert first.read_bytes() == second.read_bytes() == good
     assert not unharmed(settled, 2)
+
+
+def test_a_snapshot_that_was_changed_is_told_by_its_key(settled: World) -> None:
+    current = settled.environment.current()
+    assert current is not None
+    snapshot = settled.root.snapshots.path(current.key)
+    facts = json.loads((snapshot / "snapshot.json").read_text())
+    (snapshot / "snapshot.json").write_text(json.dumps({**facts, "conflicts": "error"}))
+
+    found = verify([settled.name], settled.root, repair=False, progress=settled.progress)
+
+    assert [(problem.path, problem.reason) for problem in found.problems] == [
+        (snapshot, "is not what its key says")
+    ]

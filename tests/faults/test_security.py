@@ -155,11 +155,11 @@ def test_verify_tells_a_volume_that_leads_elsewhere(world: World, docker: Docker
     world.sync()
     name = world.environment.name
     result = verify([name], world.root, repair=False, progress=Silent())
-    assert seen(result, world.root).ok
+    assert seen(result, world.root, Silent()).ok
     docker("volume", "rm", name)
     docker("volume", "create", "--label", f"venvctl.root={world.root.path}", name)
 
-    (problem,) = seen(result, world.root).problems
+    (problem,) = seen(result, world.root, Silent()).problems
 
     assert (problem.path, problem.place, problem.reason) == (
         world.environment.volume,

@@ -29,7 +29,8 @@ def verify_command(
     """Check every file of environments, and of the store below them, against its hash.
 
     Files that are too many, links and modes count too; each seal is compared with its snapshot and
-    its wheels, and the engine's volume with the directory. Nobody else is asked.
+    its wheels, each snapshot with its key, and the engine's volume and what running containers
+    have mounted with the directory. Nobody else is asked.
 
     Without a name: all environments of this root. Ends with exit code 6 while anything is damaged.
     """
@@ -40,7 +41,7 @@ def verify_command(
     with display(as_json=json) as progress:
         result = verify(chosen, root, repair=repair, offline=offline, progress=progress)
         try:
-            result = seen(result, root)
+            result = seen(result, root, progress)
         except (EngineUnreachableError, EngineError) as error:
             progress.warn(f"Whether containers are shown these files can't be told: {error}")
     return describe(result, repair=repair)

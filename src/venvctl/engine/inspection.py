@@ -76,6 +76,7 @@ def parse_container(document: Mapping[str, Any]) -> Container:
         exit_code=int(state.get("ExitCode") or 0),
         health_interval=_seconds(check, "Interval", _HEALTH_INTERVAL),
         health_retries=_count(check, "Retries", _HEALTH_RETRIES),
+        pid=int(state.get("Pid") or 0),
     )
 
 

@@ -119,6 +119,7 @@ class Container:
         restart_count: how often the engine itself restarted it.
         health_interval: seconds between two health checks, 0 without a healthcheck.
         health_retries: failed checks in a row that make it unhealthy, 0 without a healthcheck.
+        pid: of its first process, in the engine's own namespace; 0 while there is none.
     """
 
     id: str
@@ -137,6 +138,7 @@ class Container:
     exit_code: int
     health_interval: float = 0.0
     health_retries: int = 0
+    pid: int = 0
 
     @property
     def running(self) -> bool:
