@@ -25,6 +25,8 @@ name: shop
 services:
   web:
     image: python:3
+    entrypoint: [tini, --]
+    command: /venv/bin/gunicorn 'shop.wsgi' --workers 2
     env_file: web.env
     volumes: [venv:/venv]
     labels: {venvctl.on-change: "signal:SIGHUP"}
@@ -136,6 +138,8 @@ class TestLoad:
         assert services["worker"].network_mode == "service:web"
         assert services["worker"].profiles == ("jobs",)
         assert services["static"].policy.ignore
+        assert services["web"].programs == ("tini", "/venv/bin/gunicorn")
+        assert services["worker"].programs == ()
         assert images(project) == {
             "static": "nginx",
             "web": "python:3",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import socket
@@ -263,6 +264,18 @@ def test_a_service_that_does_not_find_the_environment_first_is_told_how() -> Non
     assert "`PATH: /venv/bin:/usr/bin`" in finding.advice
     [finding] = project.search_path(service(PATH="/venv/bin:/usr/bin"), IMAGE)
     assert finding == ok("search path", "Service web has /venv/bin first in its PATH.")
+
+
+def test_a_service_that_is_started_with_a_program_of_the_environment_needs_no_path() -> None:
+    started = dataclasses.replace(service(), programs=("tini", "/venv/bin/gunicorn"))
+
+    assert list(project.search_path(started, IMAGE)) == [
+        ok("search path", "Service web is started with /venv/bin/gunicorn.")
+    ]
+    # Of another venv of the image's own.
+    other = dataclasses.replace(service(), programs=("/venv/binary", "/opt/venv/bin/gunicorn"))
+    [finding] = project.search_path(other, IMAGE)
+    assert finding.status is Status.WARNING
 
 
 def test_a_virtual_env_that_names_another_place_is_told() -> None:

@@ -29,6 +29,7 @@ SERVICE = Service(
     network_mode="service:db",
     user="1000",
     pull_policy="always",
+    programs=("tini", "/venv/bin/gunicorn"),
 )
 IGNORED = Service(
     name="static",

@@ -199,6 +199,9 @@ class Configuration:
             network_mode=service.text("network_mode", ""),
             user=service.text("user", ""),
             pull_policy=service.text("pull_policy", ""),
+            programs=tuple(
+                words[0] for key in ("entrypoint", "command") if (words := service.texts(key))
+            ),
         )
 
     def _check_distinct(self, environments: Iterable[ProjectEnvironment]) -> None:

@@ -62,6 +62,7 @@ class Service:
         network_mode: compose's word, e.g. ``service:web``; empty means its own network.
         user: whom its processes run as; empty means as the image says.
         pull_policy: compose's word for when the image is pulled; empty means when it is missing.
+        programs: the first words of its entrypoint and of its command, as far as it has them.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Service:
     network_mode: str = ""
     user: str = ""
     pull_policy: str = ""
+    programs: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """The JSON form; `from_dict` reads it back."""
@@ -91,6 +93,7 @@ class Service:
             "network-mode": self.network_mode,
             "user": self.user,
             "pull-policy": self.pull_policy,
+            "programs": list(self.programs),
         }
 
     @classmethod
@@ -116,6 +119,7 @@ class Service:
             network_mode=document.text("network-mode", ""),
             user=document.text("user", ""),
             pull_policy=document.text("pull-policy", ""),
+            programs=document.texts("programs"),
         )
 
 

@@ -70,6 +70,7 @@ def test_the_containers_are_as_the_project_said(engine: DockerEngine, shop: Path
         container = containers[service.name]
         assert container.mounts == {environment.specification.name: (environment.mount, True)}
         assert ServicePolicy.of_container(container) == service.policy
+        assert service.programs == ("sleep",)
         assert container.running
     assert containers["web"].environment["VENVCTL_PIN"] == "0"
     assert ServicePolicy.of_container(containers["web"]).on_change.kind is ChangeKind.SIGNAL

@@ -137,7 +137,7 @@ def test_a_volume_that_compose_made_first_is_a_problem(
         ok("hidden files", "The image of service web has nothing there.")
     ]
     assert not root.path.exists(), "a probe for the doctor is kept nowhere"
-    assert docker("ps", "--all", "--quiet", "--filter", "label=venvctl.helper=doctor") == ""
+    assert docker("ps", "--all", "--quiet", "--filter", f"label=venvctl.root={root.path}") == ""
 
 
 def test_an_image_with_a_venv_of_its_own_is_told(

@@ -35,7 +35,8 @@ def search_path(service: Service, image: Image) -> Iterator[Finding]:
     programs = posixpath.join(service.mount, "bin")
     path = service.environment.get("PATH") or image.environment.get("PATH", "")
     home = service.environment.get("VIRTUAL_ENV") or image.environment.get("VIRTUAL_ENV", "")
-    if path.split(":")[0] != programs:
+    started = next((word for word in service.programs if word.startswith(f"{programs}/")), "")
+    if path.split(":")[0] != programs and not started:
         yield warning(
             "search path",
             f"Service {service.name} does not have {programs} first in its PATH ({path or 'none'}):"
@@ -50,6 +51,8 @@ def search_path(service: Service, image: Image) -> Iterator[Finding]:
             f"{service.mount}.",
             f"In its `environment:` write `VIRTUAL_ENV: {service.mount}`.",
         )
+    elif path.split(":")[0] != programs:
+        yield ok("search path", f"Service {service.name} is started with {started}.")
     else:
         yield ok("search path", f"Service {service.name} has {programs} first in its PATH.")
 
