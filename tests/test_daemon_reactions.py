@@ -108,7 +108,7 @@ def test_an_engine_that_returns_is_asked_for_what_was_missed() -> None:
 
     listener.start()
 
-    assert returned.wait(10)
+    assert returned.wait(60)
     assert [each.name for each in heard] == ["shop"]
     with feed.listening(after=0) as told:
         messages = [told.next(1), told.next(1)]

@@ -107,12 +107,12 @@ def test_it_tells_systemd_what_it_does(
             found.append(systemd.recv(4096).decode())
         return found[1:]
 
-    process = daemons.start(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="400000")
+    process = daemons.start(NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="4000000")
 
     assert heard("READY=1") == ["READY=1"]
     heard("STATUS=following 0 environments, working on 0")
-    fed = [time.monotonic() for _ in range(5) if heard("WATCHDOG=1")]
-    assert max(after - before for before, after in pairwise(fed)) < 0.4
+    fed = [time.monotonic() for _ in range(3) if heard("WATCHDOG=1")]
+    assert max(after - before for before, after in pairwise(fed)) < 4
     process.send_signal(signal.SIGHUP)
     heard("RELOADING=1")
     heard("READY=1")
@@ -132,7 +132,7 @@ def test_it_ends_soon_and_takes_its_socket_with_it(daemons: Daemons) -> None:
     process.send_signal(signal.SIGTERM)
 
     assert process.wait(timeout=_DEADLINE) == 0
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
     assert not daemons.socket.exists()
 
 

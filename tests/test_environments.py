@@ -270,4 +270,4 @@ def test_who_waits_gets_his_turn(environment: Environment) -> None:
         assert process.stdin is not None
         process.stdin.close()
         with environment.writing(wait=20.0):
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0

@@ -247,7 +247,7 @@ def test_takes_a_whole_answer_to_a_range(index: LocalIndex, store: Store, tmp_pa
     done = threading.Event()
 
     def turn() -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(index.requested(wheel.file)) < 1 and time.monotonic() < deadline:
             done.wait(0.001)
         index.fault(wheel.file, Fault(ignore_range=True))
@@ -323,7 +323,7 @@ def test_does_not_wait_beyond_the_deadline(index: LocalIndex, store: Store, tmp_
     index.fault(wheel.file, Fault(status=503, headers={"Retry-After": "3600"}))
     start = time.monotonic()
     message = unavailable(store, settings_for(index), selected(wheel, url))
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15
     assert message == (
         f"1 file can't be had:\n  alpha 1.0 ({wheel.file}): {url} answers 503 Service Unavailable, "
         "and there is no time to wait longer"
@@ -339,7 +339,7 @@ def test_a_silent_index_is_given_up(
     index.fault(wheel.file, fault)
     start = time.monotonic()
     message = unavailable(store, settings_for(index, attempts=2), selected(wheel, url))
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     assert message.endswith(", 2 times")
     assert len(index.requested(wheel.file)) == 2
     assert_nothing_left(store)
@@ -351,7 +351,7 @@ def test_a_dripping_index_is_given_up(index: LocalIndex, store: Store, tmp_path:
     index.fault(wheel.file, Fault(drip=0.05))
     start = time.monotonic()
     message = unavailable(store, settings_for(index, attempts=1), selected(wheel, url))
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     assert message == (
         f"1 file can't be had:\n  alpha 1.0 ({wheel.file}): {url} sends less than 1024 bytes/s, "
         "1 times"
@@ -364,7 +364,7 @@ def test_headers_that_drip_are_given_up(index: LocalIndex, store: Store, tmp_pat
     index.fault(wheel.file, Fault(drip_headers=0.05))
     start = time.monotonic()
     message = unavailable(store, settings_for(index, attempts=1), selected(wheel, url))
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     assert message.startswith(f"1 file can't be had:\n  alpha 1.0 ({wheel.file}): {url} gives no")
 
 
@@ -688,7 +688,7 @@ def test_an_error_ends_the_other_downloads_at_once(
     start = time.monotonic()
     with pytest.raises(IntegrityError):
         get(store, settings_for(index, stall=60.0), *files)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     assert_nothing_left(store)
 
 

@@ -142,7 +142,7 @@ def run(git: Git, root: Root, hook: str = "post-commit") -> tuple[hooks.Run, lis
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not happen"
         time.sleep(0.02)

@@ -138,4 +138,4 @@ def test_following_shows_what_comes_and_ends_with_an_interrupt(root: Root) -> No
             "2026-11-21 10:00:07  shop_api  rollback  generation 1\n"
         )
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=60) == 0

@@ -185,7 +185,7 @@ def test_who_waits_gets_his_turn(root: Root, holder: subprocess.Popen[str]) -> N
     holder.stdin.close()
 
     with root.alone(wait=20.0):
-        assert holder.wait(20) == 0
+        assert holder.wait(60) == 0
 
 
 @pytest.mark.parametrize("way", [Root.working, Root.alone])

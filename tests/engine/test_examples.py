@@ -46,12 +46,12 @@ class Visitor(threading.Thread):
 
     def leave(self) -> None:
         self.leaving.set()
-        self.join(timeout=10)
+        self.join(timeout=60)
 
 
 def ask(port: int) -> dict[str, str]:
     """The versions that the application says it runs on."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", "/versions")
         answer = connection.getresponse()

@@ -83,7 +83,7 @@ class Load(threading.Thread):
 
 def ask(port: int) -> str:
     """The version that whichever replica answers runs on."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request("GET", "/")
         answer = connection.getresponse()
@@ -139,7 +139,7 @@ def test_updates_of_two_replicas_lose_no_request(world: World, tmp_path: Path) -
         wait_for(lambda: len(load.answers) > answered + 20, "twenty more answers")  # noqa: B023 - at once
         assert set(load.answers[-10:]) == {str(update)}
     load.ending.set()
-    load.join(timeout=10)
+    load.join(timeout=60)
 
     assert load.failures == []
     assert {str(update) for update in range(1, 2 + _UPDATES)} == set(load.answers)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from venvctl.environments import Environment
     from venvctl.root import Root
 
-_DEADLINE = 20.0
+_DEADLINE = 60.0
 
 # A process that says what it imported at its start, imports more on SIGHUP, and ends on SIGTERM.
 SERVER = """

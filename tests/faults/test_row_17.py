@@ -39,4 +39,4 @@ def test_ten_thousand_levels(tmp_path: Path, name: str, text: str) -> None:
 
     assert caught.value.message.startswith(name)
     assert len(caught.value.message) < 1000
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60

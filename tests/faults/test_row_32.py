@@ -22,7 +22,7 @@ NOBODY = 65534
 
 def _answer(daemon: Daemon, request: bytes) -> bytes:
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(20)
+        client.settimeout(60)
         client.connect(str(daemon.socket))
         try:
             client.sendall(request)
