@@ -18,6 +18,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 with atheris.instrument_imports(include=["venvctl", "installer", "packaging", "zipfile"]):
+    import fuzzing
     import targets
 
 _MEGABYTES = 3_000
@@ -36,7 +37,7 @@ def main() -> None:
         (seeds / f"seed{number}").write_bytes(seed)
     words = work / f"{name}.words"
     words.write_text("".join(f'"{_escaped(word)}"\n' for word in target.words if len(word) < 64))
-    place = targets.Place(Path(tempfile.mkdtemp(prefix="venvctl-fuzz-", dir=_memory())))
+    place = fuzzing.Place(Path(tempfile.mkdtemp(prefix="venvctl-fuzz-", dir=_memory())))
     corpus = Path(__file__).with_name("corpus") / name
     atheris.Setup(
         [

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from targets import TARGETS, Place
+from fuzzing import Place
+from targets import TARGETS
 
 if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn
