@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from index import LocalIndex
+from index import Fault, LocalIndex
 from interpreters import target
-from venvctl import lockfiles, pins
+from venvctl import asking, lockfiles, pins
 from venvctl.errors import (
     ChangedFileError,
     IntegrityError,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from venvctl.asking import Said
+    from venvctl.lockfiles import Lock
     from venvctl.target import Target
 
 
@@ -54,12 +56,10 @@ class Project:
         refresh: bool = False,
         accept: tuple[str, ...] = (),
         stored: Callable[[str], str] = lambda _: "",
+        said: Said | None = None,
     ) -> list[tuple[str, str]]:
         """The selected files, each with its hash."""
-        path = self.folder / "requirements.txt"
-        path.write_text(content)
-        lock = lockfiles.read(path, options=LockOptions(project=self.folder))
-        options = IndexOptions(url=self.index.url, insecure_hosts=("127.0.0.1",))
+        lock, options = self._read(content)
         pylock = pins.resolve(
             lock,
             target,
@@ -69,9 +69,23 @@ class Project:
             refresh=refresh,
             accept=accept,
             stored=stored,
+            said=said,
         )
         selection = select(pylock, target, builds=True, insecure_hosts=("127.0.0.1",))
         return [(file.file, file.sha256) for file in selection.files]
+
+    def ahead(self, content: str) -> Said:
+        """What is asked before the target is known."""
+        lock, options = self._read(content)
+        return asking.ask_ahead(
+            lock, PinStore(self.records), transport=Settings().transport, index=options
+        )
+
+    def _read(self, content: str) -> tuple[Lock, IndexOptions]:
+        path = self.folder / "requirements.txt"
+        path.write_text(content)
+        lock = lockfiles.read(path, options=LockOptions(project=self.folder))
+        return lock, IndexOptions(url=self.index.url, insecure_hosts=("127.0.0.1",))
 
     def refused(self, content: str, kind: type[VenvctlError], **options: bool) -> VenvctlError:
         with pytest.raises(kind) as caught:
@@ -97,6 +111,46 @@ def project(tmp_path: Path, index: LocalIndex) -> Project:
 
 def as_file(wheel: BuiltWheel) -> tuple[str, str]:
     return wheel.file, wheel.sha256
+
+
+def test_what_was_asked_ahead_is_not_asked_again(project: Project, tmp_path: Path) -> None:
+    six, idna, attrs = (make_wheel(tmp_path, name) for name in ("six", "idna", "attrs"))
+    for wheel in (six, idna, attrs):
+        project.index.add(wheel.path)
+    project.resolve("attrs==1.0\n")
+    project.asked()
+    lock = "attrs==1.0\nsix==1\nidna==1.0\nnobody==1.0; sys_platform == 'win32'\n"
+
+    said = project.ahead(lock)
+
+    assert project.asked() == ["idna", "nobody", "six"], "of attrs there is a record"
+    assert list(project.records.glob("*/six/*")) == [], "for which target it is, is not known"
+    assert project.resolve(lock, said=said) == [as_file(attrs), as_file(idna), as_file(six)]
+    assert project.asked() == []
+    # Another Python's record says nothing of this one's: it is asked for as ever.
+    older = target(version="3.9.1")
+    assert project.ahead("attrs==1.0\nsix==1\n") == {}
+    assert project.resolve("six==1\n", target=older, said=said) == [as_file(six)]
+    assert project.asked() == []
+    assert project.resolve("attrs==1.0\n", target=older, said=said) == [as_file(attrs)]
+    assert project.asked() == ["attrs"]
+
+
+def test_an_index_that_failed_ahead_matters_only_to_pins_that_apply(
+    project: Project, tmp_path: Path
+) -> None:
+    six = make_wheel(tmp_path, "six")
+    project.index.add(six.path)
+    project.resolve("six==1.0\n")
+    lock = "six==1.0\nnobody==1.0; sys_platform == 'win32'\n"
+    project.index.fault("/simple/nobody/", Fault(status=500))
+
+    said = project.ahead(lock)
+
+    assert "nobody" in project.asked()
+    assert project.resolve(lock, said=said) == [as_file(six)]
+    with pytest.raises(UnavailableError, match="can't be asked"):
+        project.resolve("nobody==1.0\n", said=said)
 
 
 def test_only_pins_without_a_record_are_asked_for(project: Project, tmp_path: Path) -> None:
@@ -388,7 +442,7 @@ def test_a_download_that_differs_from_the_record_has_a_message(
     (file,) = select(pylock, target(), insecure_hosts=lock.insecure_hosts).files
     assert file.recorded
     assert file.place == "requirements.txt:3"
-    error = pins.changed(file, "0" * 64)
+    error = asking.changed(file, "0" * 64)
     assert error.message == (
         "The index now serves another file as six-1.0-py3-none-any.whl of six 1.0: its SHA-256 is"
         f" {'0' * 64}, and was {six.sha256} when it was first asked."

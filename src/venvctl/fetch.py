@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from venvctl import disk, pins
+from venvctl import asking, disk
 from venvctl.credentials import NamedIndex, origin, redact
 from venvctl.errors import IntegrityError, UnavailableError, VenvctlError
 from venvctl.listing import locate
@@ -327,7 +327,7 @@ class _Work:
                 partial.restart()
                 raise PassingFault("does not go on where it stopped")
             if file.recorded:
-                raise pins.changed(file, found)
+                raise asking.changed(file, found)
             raise IntegrityError(
                 f"{_title(file)} has the SHA-256 {found} at {redact(url)}, and not {file.sha256} "
                 f"as locked{f' in {file.place}' if file.place else ''}.",
@@ -365,7 +365,7 @@ class _Work:
         if file.size is None:
             return UnavailableError(f"{_title(file)} has {found} bytes; {expected:,} are allowed.")
         if file.recorded:
-            return pins.resized(file, found)
+            return asking.resized(file, found)
         return IntegrityError(
             f"{_title(file)} has {found} bytes, and not {expected:,} as locked"
             f"{f' in {file.place}' if file.place else ''}.",

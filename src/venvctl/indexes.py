@@ -123,6 +123,10 @@ class Answer:
     files: Mapping[tuple[str, str], tuple[IndexFile, ...]]
     reasons: Mapping[tuple[str, str], str]
 
+    def tells_of(self, pin: tuple[str, str]) -> bool:
+        """Whether a pin was asked for, by its name and canonical version."""
+        return pin in self.files or pin in self.reasons
+
 
 def effective(index: Index, options: IndexOptions) -> Index:
     """The indexes to ask: those that the lock names, else the configured ones, else variables'.

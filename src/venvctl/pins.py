@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import dataclasses
-from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packaging.pylock import Package, PackageSdist, PackageWheel, Pylock
 from packaging.utils import (
     InvalidSdistFilename,
     canonicalize_name,
-    canonicalize_version,
     parse_sdist_filename,
 )
 from packaging.version import Version
 
 from venvctl import indexes
-from venvctl.credentials import NamedIndex
-from venvctl.errors import ChangedFileError, UnavailableError
+from venvctl.asking import Wanted, ask
+from venvctl.errors import UnavailableError
 from venvctl.indexes import IndexFile, IndexOptions
 from venvctl.lockfiles.entries import holds, place_of, wheel_parts
-from venvctl.lockfiles.locations import redact
 from venvctl.pinstore import PinRecord, PinStore
 from venvctl.selection import offered, selected_twice, some
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
-    from venvctl.lockfiles.model import Index, Lock, Pin
-    from venvctl.selection import SelectedFile
+    from venvctl.asking import MakeTransport, Said
+    from venvctl.lockfiles.model import Lock, Pin
     from venvctl.target import Target
-    from venvctl.transport import Transport
 
-__all__ = ["PinRecord", "PinStore", "changed", "resolve"]
+__all__ = ["PinRecord", "PinStore", "resolve"]
 
 
 def resolve(
@@ -41,11 +35,12 @@ def resolve(
     target: Target,
     store: PinStore,
     *,
-    transport: Callable[[Sequence[NamedIndex], Sequence[str]], Transport] | None,
+    transport: MakeTransport | None,
     index: IndexOptions | None = None,
     refresh: bool = False,
     accept: Collection[str] = (),
     stored: Callable[[str], str] = lambda _: "",
+    said: Said | None = None,
 ) -> Pylock:
     """Complete a lock by the files of its pins, as far as they apply to a target.
 
@@ -63,6 +58,7 @@ def resolve(
             what it has now is what counts from then on.
         stored: the name of the file that the store keeps under a SHA-256, or ""; asked only for a
             pin of which neither record nor index has an allowed file.
+        said: what `asking.ask_ahead` was told a moment ago.
 
     Raises:
         SelectionError: a package is pinned twice for this target.
@@ -71,18 +67,20 @@ def resolve(
     """
     options = index or IndexOptions()
     pins, direct = _applicable(lock, target)
-    wanted = [_Wanted(pin, indexes.effective(pin.index, options)) for pin in pins]
+    wanted = [Wanted(pin, indexes.effective(pin.index, options)) for pin in pins]
     for each in wanted:
         each.record = store.load(each.pin, source=each.source, python=target.python_version)
         each.accepted = each.pin.name in accept
     missing = [each for each in wanted if refresh or each.accepted or not each.is_known]
     if missing and transport:
-        hosts = (*lock.insecure_hosts, *options.insecure_hosts)
-        urls = (url for each in missing for url in (each.index.url, *each.index.extra) if url)
-        with closing(
-            transport([NamedIndex(url=url) for url in dict.fromkeys(urls)], hosts)
-        ) as asking:
-            _ask(missing, store, target, asking, hosts)
+        ask(
+            missing,
+            store,
+            target,
+            transport=transport,
+            insecure_hosts=(*lock.insecure_hosts, *options.insecure_hosts),
+            said=said or {},
+        )
     packages = [_package(each, target, stored) for each in wanted]
     lost = [each for each, package in zip(wanted, packages, strict=True) if not package]
     _check_had(lost, target)
@@ -96,65 +94,6 @@ def resolve(
         created_by=lock.pylock.created_by,
         packages=[*direct, *filter(None, packages)],
     )
-
-
-def changed(file: SelectedFile, found: str) -> ChangedFileError:
-    """The error for a download that is not what the record says, where the lock has no hashes.
-
-    Args:
-        file: a selected file whose `recorded` is true.
-        found: SHA-256 (hex) of what the index served.
-    """
-    return _changed(
-        file.name, file.version, file.file, f"its SHA-256 is {found}, and was {file.sha256}"
-    )
-
-
-def resized(file: SelectedFile, found: str) -> ChangedFileError:
-    """The same where the size alone tells.
-
-    Args:
-        file: a selected file whose `recorded` is true.
-        found: how many bytes there are now, in words.
-    """
-    return _changed(
-        file.name, file.version, file.file, f"it has {found} bytes, and had {file.size:,}"
-    )
-
-
-@dataclass(slots=True)
-class _Wanted:
-    """A pin on its way to its files."""
-
-    pin: Pin
-    index: Index
-    record: PinRecord | None = None
-    reason: str = ""  # why the index can't give it
-    accepted: bool = False  # whether its files may have changed
-
-    @property
-    def source(self) -> str:
-        """What the record is kept under: the indexes, without credentials."""
-        urls = (self.index.url, *self.index.extra, *self.index.find_links)
-        return " ".join(redact(url) for url in urls if url) or "default"
-
-    @property
-    def is_known(self) -> bool:
-        return self.record is not None and self.record.knows(self.pin.hashes)
-
-    @property
-    def recorded(self) -> tuple[IndexFile, ...]:
-        return self.record.files if self.record else ()
-
-    def allowed(self) -> list[IndexFile]:
-        """The files on record that the lock's hashes and options allow."""
-        return [
-            file
-            for file in self.recorded
-            if not (self.pin.no_binary and file.is_wheel)
-            and not (self.pin.only_binary and not file.is_wheel)
-            and (not self.pin.hashes or not file.hash_texts().isdisjoint(self.pin.hashes))
-        ]
 
 
 def _applicable(lock: Lock, target: Target) -> tuple[list[Pin], list[Package]]:
@@ -180,97 +119,7 @@ def _applicable(lock: Lock, target: Target) -> tuple[list[Pin], list[Package]]:
     return list(found.values()), packages
 
 
-def _ask(
-    missing: Sequence[_Wanted],
-    store: PinStore,
-    target: Target,
-    transport: Transport,
-    insecure_hosts: Sequence[str],
-) -> None:
-    """Ask each index once for all pins that are missing, and keep what it says."""
-    by_index: dict[Index, list[_Wanted]] = {}
-    for each in missing:
-        by_index.setdefault(each.index, []).append(each)
-    for index, group in by_index.items():
-        answer = indexes.ask(
-            [(each.pin.name, each.pin.version) for each in group],
-            index,
-            transport=transport,
-            insecure_hosts=insecure_hosts,
-        )
-        for each in group:
-            key = (each.pin.name, canonicalize_version(each.pin.version))
-            each.reason = answer.reasons.get(key, "")
-            if key in answer.files:
-                each.record = _merged(each, answer.files[key], store, target)
-                store.save(each.record)
-
-
-def _merged(
-    each: _Wanted, files: Iterable[IndexFile], store: PinStore, target: Target
-) -> PinRecord:
-    """A record of what the index has now, and what it had before.
-
-    Raises:
-        ChangedFileError: a file is on record, for any Python, with another hash, and the lock has
-            no hashes that could tell which is right.
-    """
-    pin = each.pin
-    unserved = {*pin.hashes, *(each.record.unserved if each.record else ())}
-    before = store.others(pin, source=each.source)
-    now = list(files)
-    for file in now:
-        unserved -= file.hash_texts()
-    if each.accepted:
-        names = {file.name for file in now}
-        kept = [file for file in each.recorded if file.name not in names]
-        _replace(before, now, store)
-    else:
-        kept = list(each.recorded)
-        if not pin.hashes:
-            for file in now:
-                _check_unchanged(pin, file, before)
-    merged = {(file.name, file.hashes.get("sha256", "")): file for file in (*kept, *now)}
-    return PinRecord(
-        source=each.source,
-        name=pin.name,
-        version=pin.version,
-        python=target.python_version,
-        files=tuple(sorted(merged.values(), key=lambda file: file.name)),
-        unserved=tuple(sorted(unserved)),
-    )
-
-
-def _check_unchanged(pin: Pin, file: IndexFile, before: Iterable[PinRecord]) -> None:
-    for record in before:
-        known = [old.hashes.get("sha256") for old in record.files if old.name == file.name]
-        now = file.hashes.get("sha256")
-        if known and now not in known:
-            what = f"its SHA-256 is {now}, and was {known[0]}"
-            raise _changed(pin.name, pin.version, file.name, what)
-
-
-def _replace(before: Iterable[PinRecord], now: Sequence[IndexFile], store: PinStore) -> None:
-    """Let the records of other Pythons have the files, of those they have, as they are now."""
-    for record in before:
-        known = {file.name for file in record.files}
-        changed = [file for file in now if file.name in known]
-        names = {file.name for file in changed}
-        kept = [file for file in record.files if file.name not in names]
-        files = sorted((*kept, *changed), key=lambda file: file.name)
-        store.save(dataclasses.replace(record, files=tuple(files)))
-
-
-def _changed(name: str, version: str, file: str, what: str) -> ChangedFileError:
-    return ChangedFileError(
-        f"The index now serves another file as {file} of {name} {version}: {what}"
-        " when it was first asked.",
-        hint="Find out why: an index must not change a file. Once you know,"
-        f" `venvctl sync --accept {name}` takes the new one.",
-    )
-
-
-def _package(each: _Wanted, target: Target, stored: Callable[[str], str]) -> Package | None:
+def _package(each: Wanted, target: Target, stored: Callable[[str], str]) -> Package | None:
     """The package with the files that are allowed and suit the Python; None where there is none."""
     pin = each.pin
     files = [file for file in each.allowed() if file.suits(target.version)]
@@ -360,7 +209,7 @@ def _version(file: str) -> Version | None:
         return None  # from before PEP 625
 
 
-def _check_had(lost: Sequence[_Wanted], target: Target) -> None:
+def _check_had(lost: Sequence[Wanted], target: Target) -> None:
     """Name every pin at once that no file can be had for."""
     if not lost:
         return

@@ -65,19 +65,23 @@ class PinStore:
         path = self._path(source, pin.name, pin.version, python)
         return _read(path) if path.exists() else None
 
+    def knows(self, pin: Pin, *, source: str) -> bool:
+        """Whether there is a record of a pin for any Python."""
+        return bool(self._all(pin, source))
+
     def others(self, pin: Pin, *, source: str) -> list[PinRecord]:
-        """The records of a pin for every Python."""
-        directory = self._path(source, pin.name, pin.version, "").parent
-        return [
-            _read(path)
-            for path in sorted(directory.glob(f"{canonicalize_version(pin.version)}-*.json"))
-        ]
+        """The records of a pin for every Python; raises as `load`."""
+        return [_read(path) for path in self._all(pin, source)]
 
     def save(self, record: PinRecord) -> None:
         """Keep a record durably."""
         path = self._path(record.source, record.name, record.version, record.python)
         disk.make_directory(path.parent)
         disk.write_file(path, _encode(record))
+
+    def _all(self, pin: Pin, source: str) -> list[Path]:
+        directory = self._path(source, pin.name, pin.version, "").parent
+        return sorted(directory.glob(f"{canonicalize_version(pin.version)}-*.json"))
 
     def _path(self, source: str, name: str, version: str, python: str) -> Path:
         key = hashlib.sha256(source.encode()).hexdigest()[:16]

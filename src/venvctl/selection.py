@@ -57,7 +57,7 @@ class SelectedFile:
         path: absolute path of a local file; "" for one that must be fetched.
         place: where the lock has it.
         commit: of `vcs`, its full hash. subdirectory: of `vcs` and `archive`, where the source is.
-        recorded: the hash is a pin record's, since the lock has none (see `pins.changed`).
+        recorded: the hash is a pin record's, since the lock has none (see `asking.changed`).
     """
 
     name: str

@@ -163,9 +163,9 @@ def _walk(work: Work, look: Look) -> SyncResult:
     with watch("lock"):
         lock = survey.read_lock(work)
     with watch("target"):
-        target = interpreters.agreed(work.registration, work.root, look.images)
+        target, said = survey.identify(work, look, lock)
     with watch("selection"):
-        selection = survey.select(work, lock, target)
+        selection = survey.select(work, lock, target, said)
     wanted = survey.key(work, selection, target)
     decision = survey.decide(work, look, wanted)
     generation = _present(work, look, decision.action, wanted)
@@ -291,8 +291,8 @@ def _nothing(work: Work, look: Look) -> SyncResult:
 def _preview(work: Work, look: Look) -> SyncResult:
     """What a sync would do, as far as it can be told without doing it."""
     lock = survey.read_lock(work)
-    target = interpreters.agreed(work.registration, work.root, look.images)
-    selection = survey.select(work, lock, target)
+    target, said = survey.identify(work, look, lock)
+    selection = survey.select(work, lock, target, said)
     wanted = survey.key(work, selection, target)
     decision = survey.decide(work, look, wanted)
     changes: tuple[str, ...] = ()
