@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from standing import Standing, two_generations
+from venvctl.store import Store
+
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
@@ -35,6 +38,22 @@ def _common_umask() -> Iterator[None]:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty store."""
+    return Store(tmp_path / "root")
+
+
+@pytest.fixture
+def standing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standing:
+    """Where a command works: an environment with two generations, and an engine that is away."""
+    standing = two_generations(tmp_path)
+    monkeypatch.setenv("VENVCTL_ROOT", str(standing.root.path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine")
+    monkeypatch.chdir(tmp_path)
+    return standing
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
-
-from standing import NAME, Standing, two_generations
+from standing import NAME, Standing
 from venvctl.cli.application import run
 
-
-@pytest.fixture
-def standing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standing:
-    standing = two_generations(tmp_path)
-    monkeypatch.setenv("VENVCTL_ROOT", str(standing.root.path))
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine")
-    monkeypatch.chdir(tmp_path)
-    return standing
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_the_path_leads_to_the_current_packages_and_stays(

@@ -4,54 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
+from estate import NO_ENGINE, TARGET
 from interpreters import target
+from treehouse import SITE, ensure, keep, load
 from venvctl import trees, unpacking
 from venvctl.progress import Silent
 from venvctl.store import Problem, Store
-from wheelhouse import BuiltWheel, make_wheel
+from wheelhouse import make_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
-
-    from venvctl.engine.model import Engine
-
-TARGET = target("3.11.2")
-SITE = "prefix/lib/python3.11/site-packages"
-# Without bytecode no container runs; whoever asks this engine something fails.
-NO_ENGINE = cast("Engine", None)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "root")
-
-
-def keep(store: Store, *wheels: BuiltWheel) -> list[tuple[str, Path]]:
-    return [
-        (wheel.sha256, store.add(wheel.path, file=wheel.file, sha256=wheel.sha256))
-        for wheel in wheels
-    ]
-
-
-def ensure(store: Store, files: Sequence[tuple[str, Path]]) -> list[trees.Tree]:
-    return unpacking.ensure(
-        store,
-        files,
-        TARGET,
-        bytecode=False,
-        engine=NO_ENGINE,
-        image="",
-        progress=Silent(),
-    )
-
-
-def load(store: Store, sha256: str) -> trees.Tree | None:
-    return trees.load(store, sha256, TARGET, bytecode=False)
 
 
 def test_one_wheel_has_a_tree_for_each_interpreter(store: Store, tmp_path: Path) -> None:

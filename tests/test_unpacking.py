@@ -7,55 +7,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import pytest
 
-from interpreters import target
+from estate import NO_ENGINE, TARGET
+from treehouse import SITE, ensure, keep, load
 from venvctl import disk, trees, unpacking
 from venvctl.errors import CorruptFileError, DiskFullError, HostileWheelError
 from venvctl.progress import Silent
 from venvctl.store import Store
 from venvctl.wheels import read
-from wheelhouse import BuiltWheel, make_wheel
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from venvctl.engine.model import Engine
-
-TARGET = target("3.11.2")
-SITE = "prefix/lib/python3.11/site-packages"
-# Without bytecode no container runs; whoever asks this engine something fails.
-NO_ENGINE = cast("Engine", None)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "root")
-
-
-def keep(store: Store, *wheels: BuiltWheel) -> list[tuple[str, Path]]:
-    return [
-        (wheel.sha256, store.add(wheel.path, file=wheel.file, sha256=wheel.sha256))
-        for wheel in wheels
-    ]
-
-
-def ensure(store: Store, files: Sequence[tuple[str, Path]]) -> list[trees.Tree]:
-    return unpacking.ensure(
-        store,
-        files,
-        TARGET,
-        bytecode=False,
-        engine=NO_ENGINE,
-        image="",
-        progress=Silent(),
-    )
-
-
-def load(store: Store, sha256: str) -> trees.Tree | None:
-    return trees.load(store, sha256, TARGET, bytecode=False)
+from wheelhouse import make_wheel
 
 
 def test_gives_trees_in_the_order_of_the_wheels(store: Store, tmp_path: Path) -> None:
