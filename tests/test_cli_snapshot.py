@@ -8,17 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from standing import NAME, Standing, two_generations
+from standing import NAME, Standing
 from venvctl.cli.application import run
-
-
-@pytest.fixture
-def standing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Standing:
-    standing = two_generations(tmp_path)
-    monkeypatch.setenv("VENVCTL_ROOT", str(standing.root.path))
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine")
-    monkeypatch.chdir(tmp_path)
-    return standing
 
 
 @pytest.mark.usefixtures("standing")
