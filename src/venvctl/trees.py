@@ -62,6 +62,14 @@ def load(store: Store, sha256: str, target: Target, *, bytecode: bool = True) ->
     return _load(store.trees / tree_name(sha256, target, bytecode=bytecode))
 
 
+def lacks(store: Store, hashes: Iterable[str], target: Target, *, bytecode: bool) -> bool:
+    """Whether any of those wheels has no tree; looks for manifests, not into them."""
+    return not all(
+        (store.trees / f"{tree_name(sha256, target, bytecode=bytecode)}.json").exists()
+        for sha256 in hashes
+    )
+
+
 def load_all(
     store: Store, hashes: Iterable[str], target: Target, *, bytecode: bool
 ) -> dict[str, Tree | None]:

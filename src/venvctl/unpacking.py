@@ -89,6 +89,9 @@ class Unpacking:
         """Get ready for these wheels: where one has no tree, the compiler starts now."""
         with self._lock:
             hashes = [sha256 for sha256 in hashes if sha256 not in self._known]
+            # The compiler needs longer to start than all manifests to be read.
+            if trees.lacks(self._store, hashes, self._target, bytecode=self._bytecode):
+                self._begin()
             self._known |= trees.load_all(
                 self._store, hashes, self._target, bytecode=self._bytecode
             )
