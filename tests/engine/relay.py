@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from contextlib import suppress
@@ -65,9 +66,18 @@ class Relay:
         with suppress(OSError):
             while data := source.recv(1 << 16):
                 if self._held and self._held in data.partition(b"\r\n")[0]:
+                    data += _rest(source, data)
                     self.holding.set()
                     self.go.wait()
                 sink.sendall(data)
         for one in (source, sink):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+
+def _rest(source: socket.socket, data: bytes) -> bytes:
+    """What a request still lacks: its body comes after its head."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    found = re.search(rb"(?i)content-length: *([0-9]+)", head)
+    missing = (int(found[1]) if found else 0) - len(body)
+    return source.recv(missing, socket.MSG_WAITALL) if missing > 0 else b""

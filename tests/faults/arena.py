@@ -144,6 +144,8 @@ class Arena:
         how = "without power" if luck else "killed"
         where = f"{case.verb}, seed {SEED}, {how} at {step or seconds or 'the end'}: {run.last}"
         assert run.killed or case.goes_back or not run.error, f"{where}: {run.error}"
+        # Promise 9: whatever a lock, an index or a wheel says.
+        _none(run.strayed, f"outside of the root in {where}")
         if luck is not None:
             self._lose_power()
         starts = self._starts()

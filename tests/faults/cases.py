@@ -159,6 +159,67 @@ def bad_update(arena: Arena) -> Make:
     return make
 
 
+def another_interpreter(arena: Arena, image: str) -> Make:
+    """The registration names an image with another Python than the one that holders run."""
+    world = arena.world
+    own, before = world.image, world.lock.read_text()
+
+    def recover() -> None:
+        world.image = own
+        world.lock.write_text(before)
+        world.sync()
+
+    def make() -> Case:
+        arena.next_lock()
+        world.image = image
+        number = arena.number()
+        return Case(
+            verb="sync",
+            arguments={"registration": world.registration.to_dict()},
+            old=number,
+            new=number,
+            ends_on=(number,),
+            recover=recover,
+            goes_back=True,
+        )
+
+    return make
+
+
+def hostile_update(arena: Arena) -> Make:
+    """A lock that selects a wheel with a member that leads out of its tree."""
+    world = arena.world
+    before = world.lock.read_text()
+
+    def recover() -> None:
+        world.lock.write_text(before)
+        world.sync()
+
+    def make() -> Case:
+        arena.count += 1
+        up = "../" * 12 + str(world.folder).lstrip("/")
+        hostile = make_wheel(
+            world.folder,
+            "alpha",
+            f"{arena.count}.0",
+            files={"alpha/__init__.py": "", f"alpha/{up}/escaped.py": "x = 1\n"},
+        )
+        world.index.add(hostile.path)
+        world.write_lock(hostile)
+        number = arena.number()
+        return Case(
+            verb="sync",
+            arguments={"registration": world.registration.to_dict()},
+            old=number,
+            new=number,
+            ends_on=(number,),
+            recover=recover,
+            goes_back=True,
+        )
+
+    return make
+
+
 def repair(arena: Arena) -> Make:
     """A module was written over, and its tree and every generation share it."""
     world = arena.world

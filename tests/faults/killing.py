@@ -72,11 +72,13 @@ class Run:
         killed: by SIGKILL, and not by itself.
         steps: what it had come to, the last one at the end.
         error: what it failed with otherwise: ``code: message``, or a traceback.
+        strayed: changes that it made, or was about to make, outside of the root.
     """
 
     killed: bool
     steps: tuple[str, ...]
     error: str
+    strayed: tuple[str, ...] = ()
 
     @property
     def last(self) -> str:
@@ -162,8 +164,9 @@ class Killer:
         errors = [json.loads(line[1:]) for line in lines if line.startswith("!")]
         return Run(
             killed=os.WIFSIGNALED(status),
-            steps=tuple(line for line in lines if not line.startswith("!")),
+            steps=tuple(line for line in lines if line[:1] not in {"!", "?"}),
             error="".join(errors),
+            strayed=tuple(line[1:] for line in lines if line.startswith("?")),
         )
 
 
@@ -263,8 +266,13 @@ class _Counter:
     def _changing(self, what: str, path: object) -> None:
         """Count a change below the root; a relative path is below an open directory there."""
         name = os.fsdecode(path) if isinstance(path, (str, bytes, os.PathLike)) else str(path)
-        if name.startswith(self._root) or not name.startswith("/"):
+        inside = name.startswith(f"{self._root}/") or not name.startswith("/")
+        if inside or name == self._root:
             self.step(f"before {what} {name}")
+        elif name != os.devnull and not self._ends:
+            os.write(self._handle, f"?{what} {name}\n".encode())
+        if ".." in name.split("/"):
+            os.write(self._handle, f"?{what} {name}\n".encode())
 
     def disk(self, operation: str, path: Path) -> None:
         self.step(f"after {operation} {path}")

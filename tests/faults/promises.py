@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
     from world import World
 
+# Image → what it calls its library, once it was asked.
+_PYTHONS: dict[str, str] = {}
 _GENERATION = re.compile(r"generations/([0-9]+)-[0-9a-f]{32}")
 # What `disk` calls a file that has not got its name yet.
 _UNNAMED = re.compile(r"\..*[0-9a-f]{12}")
 
 
 def broken_at_rest(world: World, allowed: Sequence[int]) -> list[str]:
-    """What is broken at this moment, whoever was killed: promises 1, 2, 3, 4 and 6.
+    """What is broken at this moment, whoever was killed: promises 1, 2, 3, 4, 6 and 8.
 
     Args:
         world: with the root and the environment.
@@ -36,6 +38,7 @@ def broken_at_rest(world: World, allowed: Sequence[int]) -> list[str]:
     """
     return [
         *_current(world, allowed),
+        *_interpreters(world),
         *_generations(world),
         *_store(world.root.path),
         *_locks(world.root.path),
@@ -117,6 +120,21 @@ def _current(world: World, allowed: Sequence[int]) -> Iterator[str]:
         yield f"current is {link.readlink()!s}, and should be one of {list(allowed)}"
     if not (link / "seal.json").is_file():
         yield f"current is {link.readlink()!s}, which is not sealed"
+
+
+def _interpreters(world: World) -> Iterator[str]:
+    """No container runs on a generation of another interpreter than its own image's."""
+    link = world.environment.volume / ".venvctl/current"
+    made = next((path.name for path in link.glob("lib/python*")), "")
+    holders = world.docker(
+        "ps", "--filter", f"volume={world.name}", "--format", "{{.Image}} {{.Names}}"
+    )
+    for image, name in map(str.split, holders.splitlines() if made else ()):
+        if image not in _PYTHONS:
+            code = "import sys; print('python%d.%d' % sys.version_info[:2])"
+            _PYTHONS[image] = world.docker("run", "--rm", image, "python3", "-c", code)
+        if _PYTHONS[image] != made:
+            yield f"{name} has {_PYTHONS[image]}, and current is for {made}"
 
 
 def _generations(world: World) -> Iterator[str]:

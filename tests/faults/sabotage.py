@@ -10,7 +10,7 @@ import dataclasses
 import os
 from typing import TYPE_CHECKING, Any
 
-from venvctl import changeover, collection, disk, rollout, store
+from venvctl import archives, changeover, collection, disk, interpreters, rollout, store
 from venvctl.environments import Environment
 from venvctl.unpacking import Unpacking
 
@@ -176,6 +176,17 @@ def _tree_in_place() -> None:
     _replace(Unpacking, "finish", finish)
 
 
+def _any_name() -> None:
+    """A wheel's members are written wherever they say."""
+    _replace(archives, "name_fault", lambda *_, **__: "")
+    _replace(archives, "_member_fault", lambda *_, **__: "")
+
+
+def _any_interpreter() -> None:
+    """A generation is for any interpreter that there is."""
+    _replace(interpreters, "check_holders", lambda *_, **__: None)
+
+
 SABOTAGE: Mapping[str, Callable[[], None]] = {
     "no fsync": _no_fsync,
     "no fsync of directories": _no_directory_fsync,
@@ -189,4 +200,6 @@ SABOTAGE: Mapping[str, Callable[[], None]] = {
     "wheels collected first": _wheels_first,
     "snapshots before their wheels": _snapshot_first,
     "trees that changed": _tree_in_place,
+    "members of any name": _any_name,
+    "any interpreter": _any_interpreter,
 }

@@ -62,6 +62,20 @@ def test_in_a_rollout(busy: Arena, broken: str, at: str, finding: str) -> None:
     assert re.search(finding, _noticed(busy, cases.update(busy)(), broken, at))
 
 
+def test_in_a_wheel_that_leads_out_of_the_root(busy: Arena) -> None:
+    found = _noticed(busy, cases.hostile_update(busy)(), "members of any name")
+
+    assert re.search(r"outside of the root in .*\n.*/alpha/\.\.", found)
+
+
+def test_in_an_image_with_another_interpreter(busy: Arena, image_313: str) -> None:
+    case = cases.another_interpreter(busy, image_313)()
+
+    found = _noticed(busy, case, "any interpreter", "after rename .*/current")
+
+    assert re.search("has python3.11, and current is for python3.13", found)
+
+
 def test_in_a_collection(arena: Arena) -> None:
     arena.world.labels = {"venvctl.bytecode": "off"}
     case = cases.collection(arena)()

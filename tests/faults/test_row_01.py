@@ -64,6 +64,14 @@ def test_going_back_from_a_bad_generation(busy: Arena) -> None:
     busy.try_all(cases.bad_update(busy), budget=4)
 
 
+def test_an_image_with_another_interpreter(busy: Arena, image_313: str) -> None:
+    busy.try_all(cases.another_interpreter(busy, image_313), budget=3)
+
+
+def test_a_wheel_that_leads_out_of_the_root(busy: Arena) -> None:
+    busy.try_all(cases.hostile_update(busy), budget=3)
+
+
 def test_a_repair(arena: Arena) -> None:
     arena.try_all(cases.repair(arena), budget=5)
 
