@@ -103,6 +103,11 @@ def test_a_place_outside_the_project_is_named_in_full(tmp_path: Path) -> None:
     assert lock.pins[0].place == f"{path}:1"
 
 
+def test_a_find_links_with_too_long_a_name_is_none_of_this_host_s(tmp_path: Path) -> None:
+    lock = read(tmp_path, f"--find-links {'x' * 300}\nsix==1.16.0\n")
+    assert lock.pins[0].index.find_links == ("x" * 300,)
+
+
 def test_the_digest_does_not_depend_on_where_the_files_are(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -352,6 +357,10 @@ MALFORMED: dict[str, tuple[str | bytes, str]] = {
     "missing include": (
         "-r nowhere.txt\n",
         "requirements.txt:1: The included file 'nowhere.txt' does not exist.",
+    ),
+    "include with too long a name": (
+        f"-r {'x' * 300}\n",
+        f"requirements.txt:1: The included file '{'x' * 300}' does not exist.",
     ),
     "include by URL": (
         "-r https://u:p@x.test/r.txt\n",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import re
 import threading
@@ -223,7 +224,7 @@ class _Work:
 
     def _local(self, file: SelectedFile) -> str:
         path = Path(file.path)
-        if not path.is_file():
+        if not os.path.isfile(path):  # noqa: PTH113 - Path raises on a name that is too long
             return f"{path} does not exist"
         self._keep(file, path)
         self._progress.advance(file.size or 0)

@@ -245,7 +245,7 @@ def _links(link: str, transport: Transport, insecure_hosts: Collection[str]) -> 
     """What a directory, or a page with links, has."""
     local = Path(link.removeprefix("file://"))
     if "://" not in link or link.startswith("file://"):
-        if not local.is_dir():
+        if not os.path.isdir(local):  # noqa: PTH112 - Path raises on a name that is too long
             raise UnavailableError(
                 f"The directory {local} of --find-links does not exist.",
                 hint="Correct the path.",

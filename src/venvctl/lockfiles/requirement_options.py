@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from dataclasses import dataclass, field
@@ -53,7 +54,8 @@ class Settings:
         for text in options.find_links or ():
             link = expand_variables(text, place)
             local = directory / link
-            self.find_links.append(str(absolute(local)) if local.is_dir() else link)
+            there = os.path.isdir(local)  # noqa: PTH112 - Path raises on a name that is too long
+            self.find_links.append(str(absolute(local)) if there else link)
         for value in options.no_binary or ():
             _control(value, self.no_binary, self.only_binary)
         for value in options.only_binary or ():
