@@ -169,6 +169,14 @@ MALFORMED: dict[str, tuple[str | bytes, str]] = {
         "Pipfile.lock: _meta: sources[0]: The environment variable VT_NO is not set.",
     ),
     "bad python version": (
+        text(meta={**META, "requires": {"python_version": "3.12a0"}}),
+        "Pipfile.lock: _meta: requires: `python_version` is not the begin of a version, as 3.12.",
+    ),
+    "a development version": (
+        text(meta={**META, "requires": {"python_version": "3.12.dev1"}}),
+        "Pipfile.lock: _meta: requires: `python_version` is not the begin of a version, as 3.12.",
+    ),
+    "a word for a version": (
         text(meta={**META, "requires": {"python_version": "three"}}),
         "Pipfile.lock: _meta: requires: `python_version` 'three' is not a version (PEP 440).",
     ),

@@ -113,7 +113,11 @@ def _requires_python(requires: Table) -> SpecifierSet | None:
         return SpecifierSet(f"=={requires.version('python_full_version', full)}")
     short = requires.text("python_version", "")
     if short:
-        return SpecifierSet(f"=={requires.version('python_version', short)}.*")
+        version = requires.version("python_version", short)
+        # Only of numbers may all versions be meant that begin so.
+        if version.is_prerelease or version.is_postrelease or version.local:
+            raise requires.wrong("python_version", "the begin of a version, as 3.12")
+        return SpecifierSet(f"=={version}.*")
     return None
 
 
