@@ -148,6 +148,8 @@ def test_a_count_that_is_none(value: str) -> None:
         ("30d", 30 * 86400.0),
         ("1w", 7 * 86400.0),
         ("0s", 0.0),
+        ("999999999999d", 36525 * 86400.0),
+        ("9" * 400 + "w", 36525 * 86400.0),
     ],
 )
 def test_durations(text: str, seconds: float) -> None:

@@ -113,7 +113,16 @@ HAD = {"a": at(0), "b": at(10), "c": at(20)}
 
 @pytest.mark.parametrize(
     ("label", "expected"),
-    [("all", "abc"), ("0", ""), ("1", "c"), ("2", "bc"), ("9", "abc"), ("15m", "bc"), ("1s", "")],
+    [
+        ("all", "abc"),
+        ("0", ""),
+        ("1", "c"),
+        ("2", "bc"),
+        ("9", "abc"),
+        ("15m", "bc"),
+        ("1s", ""),
+        ("99999999d", "abc"),
+    ],
 )
 def test_snapshots_stay_as_their_label_says(label: str, expected: str) -> None:
     parsed = SnapshotRetention.parse(label)

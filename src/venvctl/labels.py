@@ -43,6 +43,7 @@ SERVICE_LABELS = (
 OWN_LABELS = (LABEL_HELPER, LABEL_ROOT)
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_CENTURY = 36525 * 86400.0
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|[smhdw]))+")
 _DURATION_PART = re.compile(r"([0-9.]+)(ms|[smhdw])")
 
@@ -134,10 +135,14 @@ class Labels:
 
 
 def parse_duration(text: str) -> float | None:
-    """Seconds of a duration such as ``1m30s`` (ms, s, m, h, d, w); None if it is no duration."""
+    """Seconds of a duration such as ``1m30s`` (ms, s, m, h, d, w); None if it is no duration.
+
+    More than a century is a century: no clock counts on.
+    """
     if not _DURATION.fullmatch(text):
         return None
-    return sum(float(number) * _UNITS[unit] for number, unit in _DURATION_PART.findall(text))
+    parts = _DURATION_PART.findall(text)
+    return min(sum(float(number) * _UNITS[unit] for number, unit in parts), _CENTURY)
 
 
 def _check_name(name: str, on: Literal["volume", "service"], place: str) -> None:
