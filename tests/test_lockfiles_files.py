@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from venvctl import lockfiles
-from venvctl.errors import LockError
+from venvctl.errors import LockChangedError, LockError
 from venvctl.lockfiles.files import LIMIT, Files, read_file
 
 if TYPE_CHECKING:
@@ -112,3 +112,19 @@ def test_text_that_is_none_says_where(tmp_path: Path, content: bytes, message: s
 def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
     (tmp_path / "x.lock").write_bytes(b"\xef\xbb\xbfa\r\n")
     assert Files(tmp_path).text(tmp_path / "x.lock") == "a\r\n"
+
+
+def test_what_came_to_rest_is_read_and_what_was_saved_since_is_not(tmp_path: Path) -> None:
+    lock, other = tmp_path / "requirements.txt", tmp_path / "other.txt"
+    lock.write_text("six==1.17.0\n")
+    other.write_text("new\n")
+    expected = lockfiles.digests([lock])
+    read = lockfiles.settled(lockfiles.read_file, expected)
+
+    assert (read(lock), read(other)) == (b"six==1.17.0\n", b"new\n")
+    lock.write_text("")
+
+    for ask in (lambda: read(lock), lambda: lockfiles.digests([lock], read)):
+        with pytest.raises(LockChangedError) as caught:
+            ask()
+        assert caught.value.message == f"The lockfile {lock} was changed while it was taken up."

@@ -108,6 +108,12 @@ class LockError(VenvctlError):
     exit_code = ExitCode.INVALID
 
 
+class LockChangedError(LockError):
+    """A lockfile has no longer what was found to be at rest in it: somebody is saving it."""
+
+    code = "lock-changed"
+
+
 class TargetError(VenvctlError):
     """An image has no usable interpreter, or the services of one environment disagree."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from venvctl import lockfiles
 from venvctl.backoff import backoff
-from venvctl.errors import VenvctlError
+from venvctl.errors import LockChangedError, VenvctlError
 from venvctl.plan import Action
 from venvctl.settling import EMPTY_PATIENCE, Settling, Verdict, patience
 from venvctl.survey import SyncOptions
@@ -185,8 +185,11 @@ def _serve(
     """Sync one environment; None where there is nothing to tell."""
     name, began = track.registration.name, track.settling.changed_at
     try:
-        options = SyncOptions(offline=offline, wait=_WAIT)
+        read_bytes = lockfiles.settled(lockfiles.read_file, digests)
+        options = SyncOptions(offline=offline, wait=_WAIT, read_bytes=read_bytes)
         result = track.backend.sync(name, track.registration, options, progress)
+    except LockChangedError:
+        return None
     except VenvctlError as error:
         if lockfiles.digests(digests) != digests:
             return None  # it changed meanwhile; what failed may not be what it had

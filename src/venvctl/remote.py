@@ -21,7 +21,7 @@ from venvctl.catalogue import (
     match_key,
 )
 from venvctl.environments import Event
-from venvctl.errors import LockError, UsageError
+from venvctl.errors import LockChangedError, LockError, UsageError
 from venvctl.lockfiles import LockOptions, read, read_file
 from venvctl.records import revive
 
@@ -190,7 +190,7 @@ class Remote:
         }
         if registration is not None:
             body["registration"] = registration.to_dict()
-            body["files"] = files = lock_files(registration)
+            body["files"] = files = lock_files(registration, options.read_bytes)
             self._handed[name] = {path: _digest(text) for path, text in files.items()}
         data = self.client.work("POST", f"{_environment(name)}/sync", body, progress)
         (result,) = data.tables("environments")
@@ -240,12 +240,14 @@ class Remote:
         return answer.flag("followed")
 
 
-def lock_files(registration: Registration) -> dict[str, str]:
+def lock_files(
+    registration: Registration, read_bytes: Callable[[Path], bytes] = read_file
+) -> dict[str, str]:
     """The text of every file of the lock by its path, as this user can read them."""
     files: dict[str, str] = {}
 
     def remember(path: Path) -> bytes:
-        content = read_file(path)
+        content = read_bytes(path)
         # Bytes that are no UTF-8 go as lone surrogates (PEP 383), which JSON can carry.
         files[str(path)] = content.decode("utf-8", "surrogateescape")
         return content
@@ -263,8 +265,8 @@ def lock_files(registration: Registration) -> dict[str, str]:
             ),
             read_bytes=remember,
         )
-    except LockError:
-        if not files:
+    except LockError as error:
+        if isinstance(error, LockChangedError) or not files:
             raise  # there is nothing that the daemon could say more of
     return files
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from venvctl import changeover, interpreters, lockfiles, plan, survey, volumes
 from venvctl.environments import Event
-from venvctl.errors import RolloutFailedError, RolloutStuckError, VenvctlError
+from venvctl.errors import LockChangedError, RolloutFailedError, RolloutStuckError, VenvctlError
 from venvctl.lockfiles import Recording
 from venvctl.origin import Origin
 from venvctl.plan import Action
@@ -109,8 +109,8 @@ def sync(
                 return _nothing(work, look)
             try:
                 return _walk(work, look)
-            except (RolloutFailedError, RolloutStuckError):
-                raise  # the rollout has told its story already
+            except (RolloutFailedError, RolloutStuckError, LockChangedError):
+                raise  # the rollout has told its story already; a save is none
             except VenvctlError as error:
                 _note_failure(work, look, error)
                 raise

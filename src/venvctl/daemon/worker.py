@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from venvctl import interpreters, lockfiles, plan
 from venvctl.daemon.orders import Interrupted
 from venvctl.daemon.peers import reader
-from venvctl.errors import BusyError, VenvctlError
+from venvctl.errors import BusyError, LockChangedError, VenvctlError
 from venvctl.lockfiles import Recording
 from venvctl.lockfiles.files import LIMIT
 from venvctl.settling import EMPTY_PATIENCE, QUIET, Settling, Verdict, patience
@@ -213,11 +213,14 @@ class Worker:
             detail={"waited": round(began - job.since, 6)},
         )
         try:
-            result = sync(registration, self._root, SyncOptions(read_bytes=read), progress)
+            options = SyncOptions(read_bytes=lockfiles.settled(read, digests))
+            result = sync(registration, self._root, options, progress)
             if job.reasons:
                 self._check_interpreter(followed)
         except BusyError:
             return Again(_BUSY)
+        except LockChangedError:
+            return Again(QUIET)
         except VenvctlError as error:
             if read.differs(digests):
                 # It changed meanwhile. What failed is not what it had, which may come back.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from venvctl.lockfiles.files import Recording, digests, read_file
+from venvctl.lockfiles.files import Recording, digests, read_file, settled
 from venvctl.lockfiles.model import FORMATS, Index, Lock, LockOptions, Pin
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "digests",
     "read",
     "read_file",
+    "settled",
 ]
 
 

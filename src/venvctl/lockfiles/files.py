@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from venvctl.errors import LockError
+from venvctl.errors import LockChangedError, LockError
 from venvctl.lockfiles.locations import absolute
 
 if TYPE_CHECKING:
@@ -71,11 +71,16 @@ def digests(
 
     Returns:
         For each path, as text, the SHA-256 (hex) of its content, or "" where it can't be read.
+
+    Raises:
+        LockChangedError: as what `settled` gives.
     """
     found: dict[str, str] = {}
     for path in paths:
         try:
             found[str(path)] = hashlib.sha256(read_bytes(Path(path))).hexdigest()
+        except LockChangedError:
+            raise
         except LockError:
             found[str(path)] = ""
     return found
@@ -110,6 +115,29 @@ class Recording:
     def differs(self, digests: Mapping[str, str]) -> bool:
         """Whether a file had something else, when it was read last, than it has there."""
         return any(self.digests.get(path) != digest for path, digest in digests.items())
+
+
+def settled(
+    read_bytes: Callable[[Path], bytes], expected: Mapping[str, str]
+) -> Callable[[Path], bytes]:
+    """A reader of files that were found to be at rest, and may be truncated by the next save.
+
+    Args:
+        read_bytes: what reads them.
+        expected: what they had, as `digests` gives it; other files are read as they are.
+
+    Raises:
+        LockChangedError: when called: one has something else now.
+    """
+
+    def read(path: Path) -> bytes:
+        content = read_bytes(path)
+        digest = expected.get(str(path), "")
+        if digest and hashlib.sha256(content).hexdigest() != digest:
+            raise LockChangedError(f"The lockfile {path} was changed while it was taken up.")
+        return content
+
+    return read
 
 
 class Files:

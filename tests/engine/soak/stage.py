@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -203,7 +204,13 @@ class Stage:
 
     def start_containers(self) -> None:
         """As whoever looks after the machine would; those that run stay as they are."""
-        self.engine.docker("start", *(f"soak-{service}-1" for service in SERVICES))
+        names = [f"soak-{service}-1" for service in SERVICES]
+        deadline = time.monotonic() + _START_SECONDS
+        while words := self.engine.try_docker("start", *names):
+            sys.stderr.write(f"soak: {words}")
+            assert time.monotonic() < deadline, words
+            for name in names:
+                self.engine.clean_up(name)
 
     def _write_project(self) -> None:
         service = {
