@@ -12,8 +12,8 @@ import pytest
 import venvctl
 from standing import NAME, Standing, two_generations
 from venvctl import client as client_module
+from venvctl import lockfiles, surroundings
 from venvctl import remote as remote_module
-from venvctl import surroundings
 from venvctl.backend import Here
 from venvctl.client import Client, RemoteError
 from venvctl.daemon import streams
@@ -22,12 +22,19 @@ from venvctl.daemon.notify import Notifier
 from venvctl.daemon.server import Server
 from venvctl.daemon.service import Service
 from venvctl.document import Document
-from venvctl.errors import ConfigurationError, DaemonUnreachableError, StoppedError, VenvctlError
+from venvctl.errors import (
+    ConfigurationError,
+    DaemonUnreachableError,
+    LockChangedError,
+    StoppedError,
+    VenvctlError,
+)
 from venvctl.plan import Action
+from venvctl.progress import Silent
 from venvctl.records import revive
 from venvctl.remote import Remote
 from venvctl.rollout import Outcome, StepResult
-from venvctl.sync import SyncResult
+from venvctl.sync import SyncOptions, SyncResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,6 +173,17 @@ def test_a_daemon_that_is_being_stopped_is_none_that_failed(both: Both) -> None:
         both.remote.roll_out(NAME, _Deaf())
 
     assert (caught.value.message, caught.value.exit_code) == ("The daemon is being stopped.", 3)
+
+
+def test_a_lock_that_is_being_saved_is_not_handed_over(both: Both) -> None:
+    registration = both.standing.root.registry.load(NAME)
+    lock = registration.specification.lock
+    lock.write_text("")
+    at_rest = {str(lock): "0" * 64}
+    options = SyncOptions(read_bytes=lockfiles.settled(lockfiles.read_file, at_rest))
+
+    with pytest.raises(LockChangedError):
+        both.remote.sync(NAME, registration, options, Silent())
 
 
 def test_a_daemon_that_hangs_is_not_waited_for(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
