@@ -21,6 +21,7 @@ from venvctl import settings as network
 from venvctl.contents import SURPLUS, contents, link_target
 from venvctl.errors import IntegrityError, UnavailableError
 from venvctl.extraction import PREFIX
+from venvctl.reconstruction import reconstruct
 from venvctl.seal import Seal
 from venvctl.selection import SelectedFile
 from venvctl.store import file_digest
@@ -70,6 +71,7 @@ def mend(faults: Sequence[Fault], root: Root, *, offline: bool, progress: Progre
         ):
             _mend_generation(item, faults, damaged, root, progress)
     _mend_volumes(faults, root)
+    _mend_snapshots(faults, sealed, root, progress)
     # They may lie on different file systems, which is slower and allowed.
     for path in {path.stat().st_dev: path for path in _written(root)}.values():
         disk.sync_filesystem(path)
@@ -295,6 +297,19 @@ def _mend_volumes(faults: Sequence[Fault], root: Root) -> None:
         elif fault.finding.expected:
             _make_way(path, root)
             disk.replace_symlink(path, fault.finding.expected)
+
+
+def _mend_snapshots(
+    faults: Sequence[Fault], sealed: Sequence[_Sealed], root: Root, progress: Progress
+) -> None:
+    damaged = {fault.finding.path for fault in faults}
+    seals = [(item.environment, item.generation, item.seal) for item in sealed]
+    for key in root.snapshots.keys():  # noqa: SIM118 - a store of snapshots is no dict
+        if str(root.snapshots.path(key)) in damaged and not reconstruct(key, seals, root):
+            progress.warn(
+                f"No generation is left whose seal says what is in snapshot {key}: import it "
+                "again, or remove it."
+            )
 
 
 def _make_way(path: Path, root: Root) -> None:

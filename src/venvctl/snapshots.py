@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from venvctl import disk
-from venvctl.errors import IntegrityError, UsageError
+from venvctl.errors import IntegrityError, UsageError, VenvctlError
 from venvctl.origin import Origin
 from venvctl.registration import Registration
 from venvctl.target import Target
@@ -205,10 +205,19 @@ class SnapshotStore:
             data = (self.path(key) / FACTS).read_bytes()
             if name not in data:
                 continue  # most are others', and parsing them all would take a second (measured)
-            facts = json.loads(data)
-            use = facts["environments"].get(environment)
+            try:
+                use = json.loads(data)["environments"].get(environment)
+            except _FAULTS as error:
+                raise _unreadable(key, self.path(key), error) from error
             if use and use["number"]:
                 yield str(use["since"]), key, int(use["number"])
+
+    def uses(self, key: str) -> dict[str, Use]:
+        """Who has, or had, a snapshot; nobody where that can't be read."""
+        try:
+            return _parse_uses(json.loads((self.path(key) / FACTS).read_bytes()))
+        except (OSError, VenvctlError, *_FAULTS):
+            return {}
 
     def of(self, environment: str) -> list[Snapshot]:
         """The snapshots that an environment had, the one that was current last at the end.
@@ -271,7 +280,7 @@ def render_lock(entries: Iterable[tuple[Origin, str, int]]) -> bytes:
 def _unreadable(key: str, directory: Path, error: Exception) -> IntegrityError:
     return IntegrityError(
         f"Snapshot {key} in {directory} can't be read: {error}.",
-        hint="Sync the environment again to have it written anew: `venvctl sync --force`.",
+        hint="`venvctl verify --repair` writes it anew, where a generation of it is left.",
     )
 
 
@@ -323,15 +332,19 @@ def _parse(key: str, facts: object, lock: Pylock) -> Snapshot:
         created=str(facts["created"]),
         lock_digests={str(name): str(digest) for name, digest in facts["locks"].items()},
         files=tuple(_origin(package, facts["origins"]) for package in lock.packages),
-        environments={
-            str(name): Use(
-                since=str(use["since"]),
-                number=int(use["number"]),
-                registration=Registration.from_dict(use["registration"], source=FACTS),
-            )
-            for name, use in facts["environments"].items()
-        },
+        environments=_parse_uses(facts),
     )
+
+
+def _parse_uses(facts: Mapping[str, Any]) -> dict[str, Use]:
+    return {
+        str(name): Use(
+            since=str(use["since"]),
+            number=int(use["number"]),
+            registration=Registration.from_dict(use["registration"], source=FACTS),
+        )
+        for name, use in facts["environments"].items()
+    }
 
 
 def _origin(package: Package, origins: Mapping[str, Mapping[str, str]]) -> Origin:
