@@ -29,16 +29,17 @@ _GENERATION = re.compile(r"generations/([0-9]+)-[0-9a-f]{32}")
 _UNNAMED = re.compile(r"\..*[0-9a-f]{12}")
 
 
-def broken_at_rest(world: World, allowed: Sequence[int]) -> list[str]:
+def broken_at_rest(world: World, allowed: Sequence[int], *, engine: bool = True) -> list[str]:
     """What is broken at this moment, whoever was killed: promises 1, 2, 3, 4, 6 and 8.
 
     Args:
         world: with the root and the environment.
         allowed: numbers that the current generation may have; 0 for none at all.
+        engine: whether it can be asked; who runs on what is not known without.
     """
     return [
         *_current(world, allowed),
-        *_interpreters(world),
+        *(_interpreters(world) if engine else ()),
         *_generations(world),
         *_store(world.root.path),
         *_locks(world.root.path),
