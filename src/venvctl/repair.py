@@ -307,8 +307,8 @@ def _mend_snapshots(
     for key in root.snapshots.keys():  # noqa: SIM118 - a store of snapshots is no dict
         if str(root.snapshots.path(key)) in damaged and not reconstruct(key, seals, root):
             progress.warn(
-                f"No generation is left whose seal says what is in snapshot {key}: import it "
-                "again, or remove it."
+                f"No generation is left whose seal says what is in snapshot {key}: if it is not "
+                f"needed, remove it (`rm -r {root.snapshots.path(key)}`); it can be imported again."
             )
 
 

@@ -280,7 +280,7 @@ def render_lock(entries: Iterable[tuple[Origin, str, int]]) -> bytes:
 def _unreadable(key: str, directory: Path, error: Exception) -> IntegrityError:
     return IntegrityError(
         f"Snapshot {key} in {directory} can't be read: {error}.",
-        hint="`venvctl verify --repair` writes it anew, where a generation of it is left.",
+        hint="`venvctl verify --repair` writes it anew, or says what else helps.",
     )
 
 

@@ -103,8 +103,8 @@ def test_a_damaged_snapshot_whose_generation_is_gone_too_is_told(settled: World)
 
     assert snapshot in {problem.path for problem in result.problems}
     assert settled.progress.warnings[-1] == (
-        f"No generation is left whose seal says what is in snapshot {snapshot.name}: import it "
-        "again, or remove it."
+        f"No generation is left whose seal says what is in snapshot {snapshot.name}: if it is not "
+        f"needed, remove it (`rm -r {snapshot}`); it can be imported again."
     )
     with pytest.raises(IntegrityError) as caught:
         settled.sync()
