@@ -118,6 +118,10 @@ def status(**fields: object) -> EnvironmentStatus:
         ({}, "no generation, never synced"),
         ({"generation": 2}, "generation 2, up to date"),
         ({"generation": 2, "reasons": ("lock changed",)}, "generation 2, to be synced"),
+        (
+            {"generation": 2, "reasons": ("lock is gone",), "lock_state": "missing"},
+            "generation 2, its lock is missing",
+        ),
         ({"generation": 2, "held": {"x": "why"}}, "generation 2, another one is held"),
         ({"generation": 2, "error": "No network."}, "generation 2, in trouble"),
         ({"generation": 2, "problem": "Volume."}, "generation 2, in trouble"),

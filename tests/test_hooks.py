@@ -185,10 +185,7 @@ def test_a_commit_with_a_lock_is_taken_up_in_the_background(git: Git, root: Root
 
     said = git.commit(LOCK, "two\n")
 
-    assert (
-        "venvctl: a lockfile changed; working on it in the background, see .git/venvctl/log\n"
-        in said
-    )
+    assert f"venvctl: a lockfile changed; working on it in the background, see {log}\n" in said
     wait_for(lambda: log.exists() and "or `venvctl env add`." in log.read_text(), "a log")
     line, note = log.read_text().splitlines()
     assert line.endswith("Z post-commit: requirements.lock changed")

@@ -71,6 +71,20 @@ class SyncResult:
     seconds: Mapping[str, float] = field(default_factory=dict)
     dry_run: bool = False
 
+    @property
+    def outcome(self) -> str:
+        """What it came to, in words for a person; not of a dry run."""
+        match self.action:
+            case Action.NOTHING:
+                return f"nothing to do, generation {self.generation} is current"
+            case Action.KEEP:
+                return f"generation {self.generation} stays current, {self.because}"
+            case Action.HOLD:
+                return f"generation {self.generation} is held: {self.because}"
+        verb = "made" if self.action is Action.BUILD else "taken again"
+        was = f", in place of {self.previous}" if self.previous else ""
+        return f"generation {self.generation} {verb} and current{was}"
+
 
 def sync(
     registration: Registration, root: Root, options: SyncOptions, progress: Progress

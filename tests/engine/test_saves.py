@@ -1,4 +1,4 @@
-"""A lockfile that is saved again while what came to rest in it is taken up."""
+"""What the daemon makes of a save: what came to rest is taken up, whatever is saved meanwhile."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from venvctl.settling import QUIET
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from engine_fixtures import Unique
     from venvctl.registration import Registration
     from venvctl.root import Root
     from world import World
@@ -34,7 +35,8 @@ class Visits:
         self._followed = Followed(
             Entry(registration=world.registration, reader=os.geteuid()), world.root
         )
-        self._worker = Worker(world.root, Feed(), Tally(), clock=lambda: self.now)
+        self.feed = Feed()
+        self._worker = Worker(world.root, self.feed, Tally(), clock=lambda: self.now)
 
     def visit(self, *reasons: str) -> Again | Ended:
         job = Job(name=self._followed.registration.name, reasons=reasons, since=self.now)
@@ -98,3 +100,22 @@ def test_another_file_in_its_place_is_not_taken_either(
 
     assert world.python("import alpha, beta; print(alpha.VERSION)") == "1.0"
     assert visits.visit() == Again(QUIET)
+
+
+def test_what_a_sync_came_to_is_told(world: World, unique: Unique) -> None:
+    world.write_lock(world.wheel("alpha", "1.0"))
+    world.sync()
+    world.start(unique("web"))
+    visits = Visits(world)
+    world.write_lock(world.wheel("alpha", "2.0"))
+    visits.visit()
+    visits.now += QUIET + 0.01
+
+    assert visits.visit() == Ended()
+
+    visits.feed.close()
+    with visits.feed.listening(after=0) as listener:
+        told = list(iter(lambda: listener.next(1), None))
+    assert told[-1].message == (
+        f"{world.name}: generation 2 made and current, in place of 1; alpha 1.0 → 2.0; 1 restarted"
+    )

@@ -87,7 +87,7 @@ def install_command(
             for lock in done.locks
         ]
     lines += [
-        Line(f"A branch like {pattern} is written beside when it is pushed; the push says where.")
+        Line(f"A branch like {pattern} is written beside when it is pushed: the log says where.")
         for pattern in done.patterns
     ]
     lines += [Line(note, Tone.BAD) for note in done.notes]

@@ -71,7 +71,7 @@ def duration(seconds: float) -> str:
 
 
 def _headline(result: SyncResult) -> Line:
-    name, number, previous = result.environment, result.generation, result.previous
+    name, number = result.environment, result.generation
     if result.dry_run:
         current = f"generation {number} is current" if number else "it has no generation yet"
         words = {
@@ -82,15 +82,8 @@ def _headline(result: SyncResult) -> Line:
             "build": f"would make a generation ({current})",
         }[result.action]
         return Line(f"{name}: {words}", Tone.TITLE)
-    if result.action == "nothing":
-        return Line(f"{name}: nothing to do, generation {number} is current")
-    if result.action == "keep":
-        return Line(f"{name}: generation {number} stays current, {result.because}", Tone.GOOD)
-    if result.action == "hold":
-        return Line(f"{name}: generation {number} is held: {result.because}", Tone.TITLE)
-    verb = "made" if result.action == "build" else "taken again"
-    was = f", in place of {previous}" if previous else ""
-    return Line(f"{name}: generation {number} {verb} and current{was}", Tone.GOOD)
+    tone = {"nothing": Tone.PLAIN, "hold": Tone.TITLE}.get(result.action, Tone.GOOD)
+    return Line(f"{name}: {result.outcome}", tone)
 
 
 def _work(result: SyncResult) -> str:

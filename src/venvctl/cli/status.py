@@ -134,6 +134,8 @@ def _word(each: EnvironmentStatus) -> tuple[str, Tone]:
         return "in trouble", Tone.BAD
     if not each.generation:
         return "never synced", Tone.TITLE
+    if each.lock_state == "missing":
+        return "its lock is missing", Tone.BAD
     if each.reasons:
         return "to be synced", Tone.TITLE
     if each.held:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from venvctl.root import Root
     from venvctl.sync import SyncResult
 
+# More changes than these are counted, not told.
+_LISTED = 3
 # Seconds until the next look at an environment that a command works on.
 _BUSY = 1.0
 # How the problem of an environment whose lock is gone begins.
@@ -245,15 +247,22 @@ class Worker:
     def tell_result(self, result: SyncResult, seconds: float) -> None:
         """Count and tell a sync, whoever asked for it."""
         self._tally.synced(result, seconds)
+        restarts = sum(step.action == "restart" for step in result.steps)
+        told = [result.outcome]
+        if result.previous and result.changes:
+            many = len(result.changes) > _LISTED
+            told += [f"{len(result.changes)} packages differ"] if many else result.changes
+        if restarts:
+            told.append(f"{restarts} restarted")
         self._feed.tell(
             "synced",
-            f"{result.environment}: {result.because}",
+            f"{result.environment}: {'; '.join(told)}",
             environment=result.environment,
             detail={
                 "action": str(result.action),
                 "generation": result.generation,
                 "fetched": result.fetched,
-                "restarts": sum(step.action == "restart" for step in result.steps),
+                "restarts": restarts,
                 "seconds": round(seconds, 6),
             },
         )

@@ -38,7 +38,7 @@ fi
 if [ "$wait" = 1 ]; then
     @command@ hook run "$1" </dev/null >&2
 else
-    echo "venvctl: a lockfile changed; working on it in the background, see $here/log" >&2
+    echo "venvctl: a lockfile changed; working on it in the background, see $(cd "$here" && pwd)/log" >&2
     # Closed so that nobody who waits for the end of git's output waits for us.
     nohup @command@ hook run "$1" </dev/null >>"$here/log" 2>&1 &
 fi
