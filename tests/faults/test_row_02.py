@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from arena import Arena
-    from engine_fixtures import Unique
+    from engine_fixtures import MakeProject, Unique
     from ledger import Ledger
     from world import World
 
@@ -185,3 +185,7 @@ def test_no_power_in_an_addition(arena: Arena, unique: Unique) -> None:
 
 def test_no_power_in_a_removal(arena: Arena, unique: Unique) -> None:
     arena.try_power(cases.removal(arena, unique), budget=3)
+
+
+def test_no_power_in_an_up(arena: Arena, compose_project: MakeProject) -> None:
+    arena.try_power(cases.compose_up(arena, compose_project("")), budget=3)
