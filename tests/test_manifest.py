@@ -46,6 +46,7 @@ def test_every_truncation_is_noticed() -> None:
     [
         (b'"schema":1', b'"schema":2', "manifest schema 2 is not 1"),
         (b'"modules"', b'"nodules"', "not a manifest: 'modules'"),
+        (b"[10,0],[1]", b"[10,0],[2]", "not a manifest: list assignment index out of range"),
         (b"[10,0]", b"[10]", "not a manifest: its columns differ in length"),
         (b'["lib/x/a.py",', b"[", "not a manifest: its columns differ in length"),
     ],

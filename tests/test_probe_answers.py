@@ -36,6 +36,7 @@ def test_what_an_image_says_is_read() -> None:
         ),
         ({"markers": {"python_version": "../x"}}, "the marker python_version '../x' can't be one"),
         ({"markers": {}}, "'python_version'"),
+        ({"markers": "x"}, "its markers are not an object"),
         (
             {"markers": {"python_version": "3.11", "os_name": "\x1b[2J"}},
             "the marker os_name '\\x1b[2J' can't be one",

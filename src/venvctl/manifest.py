@@ -145,7 +145,7 @@ class Manifest:
                 modules=tuple(raw["modules"]),
                 uncompiled=tuple(raw["uncompiled"]),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, IndexError, RecursionError) as error:
             raise ValueError(f"not a manifest: {error}") from error
 
 

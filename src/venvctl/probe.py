@@ -121,7 +121,7 @@ def _read(result: TaskResult, *, name: str, python: str) -> Target:
         if line.startswith(_MARK):
             try:
                 return Target.from_dict(json.loads(line.removeprefix(_MARK)))
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise TargetError(
                     f"The interpreter {wanted} of image {name} described itself in a way "
                     f"that can't be read: {error}."
