@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from venvctl import disk
-from venvctl.errors import BusyError, IntegrityError, UsageError
+from venvctl.errors import BusyError, IntegrityError, RootError, UsageError
 from venvctl.generations import SEAL
 
 if TYPE_CHECKING:
@@ -256,13 +256,23 @@ class Environment:
                 disk.remove_file(self.volume / entry.name)
 
     def state(self) -> State:
-        """What the last sync saw; the empty state when there was none, or it can't be read."""
+        """What the last sync saw; the empty state when there was none, or it is damaged.
+
+        Raises:
+            RootError: the disk does not give it.
+        """
+        path = self.directory / "state.json"
         try:
-            document = json.loads((self.directory / "state.json").read_bytes())
+            document = json.loads(path.read_bytes())
             state = _state(document)
         except (FileNotFoundError, ValueError, TypeError, AttributeError):
             # Without it the next sync compares everything, and finds `current` as it is.
             return State()
+        except OSError as error:
+            raise RootError(
+                f"Cannot read {path}: {error.strerror}.",
+                hint="Check the file system and its owner.",
+            ) from error
         waits = state.pending or state.switching
         if waits and state.toward and not self._is_current(state.toward):
             # A crash came between this and the switch: nobody is behind a switch that never came.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from contextlib import suppress
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from filesystems import mounted, remount
+from filesystems import brittle, mounted, remount
 from promises import broken_at_rest, left_over, restorable
 from venvctl.collection import collect
 from venvctl.errors import DiskFullError
@@ -97,6 +98,33 @@ def test_not_even_a_byte_is_left(world: World) -> None:
         assert not left_over(world)
         ballast.unlink()
         assert world.sync().generation == 2
+
+
+def test_a_quota_allows_no_more(world: World, unique: Unique) -> None:
+    world.labels = {"venvctl.bytecode": "off"}
+    with brittle(world.root.path, beneath=world.folder / "disk") as disk:
+        world.write_lock(world.wheel("alpha", "1.0"))
+        world.sync()
+        web = world.start(unique("web"))
+        started = world.container(web).started_at
+        big = _big(world, "2.0")
+        world.write_lock(big)
+        disk.fail("create", "mkdir", "write", number=errno.EDQUOT)
+
+        with pytest.raises(DiskFullError) as caught:
+            world.sync()
+
+        assert re.fullmatch(
+            r"No space left to write \S+: [0-9,]+ bytes are needed; the quota allows no more\.",
+            caught.value.message,
+        )
+        assert len(world.index.requested(big.file)) <= 1
+        assert not broken_at_rest(world, (1,))
+        assert not left_over(world)
+        assert world.container(web).started_at == started
+        disk.heal()
+        assert world.sync().changes == ("alpha 1.0 → 2.0",)
+        world.docker("rm", "--force", web)
 
 
 def test_no_inode_is_left(world: World) -> None:
