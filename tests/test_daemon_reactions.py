@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, cast
 
 from venvctl.daemon.feed import Feed
@@ -96,6 +97,7 @@ class Departing:
 
 def test_an_engine_that_returns_is_asked_for_what_was_missed() -> None:
     engine, feed = Departing(), Feed()
+    began = time.time()
     heard: list[Reaction] = []
     returned = threading.Event()
     listener = EngineListener(
@@ -106,9 +108,12 @@ def test_an_engine_that_returns_is_asked_for_what_was_missed() -> None:
         feed=feed,
     )
 
+    made = time.time()
     listener.start()
 
     assert returned.wait(60)
+    # What happened before it listened counts too.
+    assert began <= engine.since[0] <= made
     assert [each.name for each in heard] == ["shop"]
     with feed.listening(after=0) as told:
         messages = [told.next(1), told.next(1)]

@@ -16,6 +16,8 @@ import pytest
 from open_folder import open_folder
 from venvctl import client
 from venvctl.client import Client, RemoteError
+from venvctl.daemon.feed import Feed
+from venvctl.daemon.reactions import EngineListener, Reaction
 from venvctl.errors import DaemonUnreachableError
 from venvctl.plan import Action
 from venvctl.progress import Silent
@@ -247,6 +249,35 @@ def test_a_container_with_another_interpreter_is_told(
     wait_for(lambda: f"than what runs in {name} (version " in problem(), "the report")
     assert generation(world) == 1
     docker("rm", "--force", name)
+
+
+def test_a_container_that_starts_before_the_engine_is_listened_to_is_heard_of(
+    world: World, unique: Unique, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write_lock(world.wheel("alpha", "1.0"))
+    world.sync()
+    engine, heard = world.root.engine, list[Reaction]()
+    version = engine.version
+
+    def start_one() -> str:
+        monkeypatch.undo()
+        world.start(unique("web"))
+        return version()
+
+    monkeypatch.setattr(engine, "version", start_one)
+    listener = EngineListener(
+        engine,
+        images=lambda names: {name: {"another"} for name in names},
+        wanted=heard.append,
+        returned=lambda: None,
+        feed=Feed(),
+    )
+
+    listener.start()
+
+    wait_for(lambda: heard, "the start")
+    listener.stop()
+    assert heard[0].reason == f"container {unique('web')} started with another image"
 
 
 def test_orders_give_what_the_commands_give_with_their_progress(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,8 @@ class EngineListener:
         self._returned = returned
         self._feed = feed
         self._stopping = threading.Event()
+        # What happens before the first stream is open is not missed; it is this host's engine.
+        self._since = time.time()
         # As far as is known: it is asked a moment later.
         self.up = True
 
@@ -96,7 +99,7 @@ class EngineListener:
         self._stopping.set()
 
     def _run(self) -> None:
-        last, pause, away = 0.0, _BACKOFF_FIRST, False
+        last, pause, away = self._since, _BACKOFF_FIRST, False
         while not self._stopping.is_set():
             try:
                 self._engine.version()
