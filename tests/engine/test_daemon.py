@@ -267,7 +267,7 @@ def test_a_container_that_starts_before_the_engine_is_listened_to_is_heard_of(
     monkeypatch.setattr(engine, "version", start_one)
     listener = EngineListener(
         engine,
-        images=lambda names: {name: {"another"} for name in names},
+        images=lambda names: {name: {"another"} for name in names if name == world.name},
         wanted=heard.append,
         returned=lambda: None,
         feed=Feed(),
