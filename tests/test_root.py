@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from venvctl.errors import BusyError, RootError, UsageError
+from venvctl.engine.model import TaskResult
+from venvctl.errors import BusyError, RootError, TargetError, UsageError
 from venvctl.root import Root, locate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from venvctl.engine.model import Engine
+    from venvctl.engine.model import Engine, Task
 
 
 @dataclass(slots=True)
@@ -220,6 +221,25 @@ def test_nobody_tidies_up_what_another_is_working_on(root: Root, helpers: Helper
         with root.working():
             assert mine.exists()
         assert mine.exists()
+    assert helpers.removed == 0
+
+
+def test_nobody_tidies_up_beneath_a_probe(root: Root, helpers: Helpers, tmp_path: Path) -> None:
+    seen = []
+
+    class Probed(Helpers):
+        def run(self, task: Task) -> TaskResult:
+            Root(tmp_path / "root", engine=cast("Engine", helpers)).recover()
+            seen.append(Path(task.mounts[0].source, "probe.py").exists())
+            return TaskResult(exit_code=127, stdout="", stderr="")
+
+    root.engine = cast("Engine", Probed())
+    with pytest.raises(TargetError):
+        root.probe.ask("image", "python3", name="image")
+    with root.alone(), pytest.raises(TargetError):
+        root.probe.ask("image", "python3", name="image")
+
+    assert seen == [True, True]
     assert helpers.removed == 0
 
 

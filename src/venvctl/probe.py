@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from contextlib import nullcontext
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from venvctl.errors import TargetError
 from venvctl.target import Target
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from venvctl.engine.model import Engine, TaskResult
@@ -30,11 +33,19 @@ class Probe:
     Args:
         root: the root directory.
         engine: where the images are.
+        visiting: what to hold while something is in the root's ``tmp``.
     """
 
-    def __init__(self, root: Path, engine: Engine) -> None:
+    def __init__(
+        self,
+        root: Path,
+        engine: Engine,
+        *,
+        visiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self._root = root
         self._engine = engine
+        self._visiting = visiting
 
     def remembered(self, image: str, python: str) -> Target | None:
         """What an earlier `ask` found, without touching the engine; None if it never was asked."""
@@ -58,7 +69,7 @@ class Probe:
         """
         if (known := self.remembered(image, python)) is not None:
             return known
-        with disk.temporary_directory(self._root) as directory:
+        with self._visiting(), disk.temporary_directory(self._root) as directory:
             _lay_out(directory)
             result = self._run(image, python, directory)
         target = _read(result, name=name, python=python)

@@ -147,6 +147,19 @@ class Root:
             os.close(handle)
 
     @contextmanager
+    def visiting(self) -> Iterator[None]:
+        """Use ``tmp`` for a moment, before or within other work: nobody tidies up meanwhile."""
+        self.create()
+        handle = self._open_lock()
+        try:
+            # Whoever is alone may be this process itself.
+            with suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(handle)
+
+    @contextmanager
     def _leaving_a_trace(self) -> Iterator[None]:
         """Have something in ``tmp`` for as long as there may be something to recover."""
         with ExitStack() as stack:
@@ -230,7 +243,7 @@ class Root:
         """What is known of images."""
         from venvctl.probe import Probe  # noqa: PLC0415 - a quick command does without
 
-        return Probe(self.path, self.engine)
+        return Probe(self.path, self.engine, visiting=self.visiting)
 
     @cached_property
     def pins(self) -> PinStore:

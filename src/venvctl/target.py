@@ -95,9 +95,9 @@ class Target:
         """
         if not isinstance(facts, dict):
             raise TypeError("not an object")
+        interpreter = _fit(_ABSOLUTE, str(facts["interpreter"]), "interpreter")
         if not isinstance(facts["markers"], dict):
             raise TypeError("its markers are not an object")
-        interpreter = _fit(_ABSOLUTE, str(facts["interpreter"]), "interpreter")
         markers = {
             _fit(_PRINTABLE, str(name), "marker"): _fit(_PRINTABLE, str(value), f"marker {name}")
             for name, value in facts["markers"].items()
