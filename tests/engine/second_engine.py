@@ -16,6 +16,7 @@ import signal
 import subprocess
 import time
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -139,12 +140,24 @@ class SecondEngine:
         if self._containerd is not None:
             self._containerd.terminate()
             self._containerd.wait(timeout=_DEADLINE)
+        self._end_strays()
         # One that was killed has left what it mounted below its folder; the deepest first.
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         for mount in sorted(mounts, reverse=True):
             if mount.startswith(f"{self.folder}/"):
                 subprocess.run(["umount", mount], capture_output=True, check=False)
         subprocess.run(["ip", "link", "delete", self.bridge], capture_output=True, check=False)
+
+    def _end_strays(self) -> None:
+        """End what a killed engine forgot: containers, and the processes that look after them."""
+        for status in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                words = (status.parent / "cmdline").read_bytes().decode(errors="replace")
+                if "containerd-shim" in words and f"{self.folder}/" in words:
+                    shim = int(status.parent.name)
+                    children = (status.parent / "task" / str(shim) / "children").read_text()
+                    for number in (shim, *map(int, children.split())):
+                        os.kill(number, signal.SIGKILL)
 
     @property
     def _containerd_socket(self) -> Path:
