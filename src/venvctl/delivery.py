@@ -314,10 +314,12 @@ def _begin_to_go_back(environment: Environment, engine: Engine, trouble: _Troubl
     on_it = {
         container.id: container.started_at
         for container in engine.containers(volume=environment.name)
-        if container.id in state.before
-        and (container.running or container.state == "restarting" or container.name == trouble.name)
-        # restarted by the rollout, by its user or by itself; or told to take the generation
-        and (container.started_at != state.before[container.id] or container.id in state.reached)
+        if (container.running or container.state == "restarting" or container.name == trouble.name)
+        # restarted by the rollout, by its user or by itself, or started since the switch; or told
+        # to take the generation
+        and (
+            container.started_at != state.before.get(container.id) or container.id in state.reached
+        )
     }
     environment.save_state(
         dataclasses.replace(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from venvctl import delivery
 from venvctl.errors import EngineUnreachableError, RolloutFailedError, RolloutStuckError
 from venvctl.plan import Action
 from venvctl.sync import SyncOptions
@@ -131,6 +132,29 @@ def test_a_healthcheck_that_fails_sooner_or_later_is_gone_back_from(
     assert f"({world.container(web).name}: {because})" in caught.value.message
     assert world.said(web)[-1] == "start 1.0 1"
     assert world.container(web).health == "healthy"
+
+
+def test_one_that_started_on_the_bad_generation_goes_back_too(
+    world: World, unique: Unique, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _sync_good(world)
+    web = _start_on_good(world, unique("web"), *_HEALTH)
+    world.write_lock(_version(world, "2.0", "def check(): raise SystemExit(1)"))
+    begin = delivery._begin_to_go_back
+
+    def start_and_begin(*arguments: Any) -> None:
+        world.start(unique("late"), *_QUICK)
+        world.wait_for_line(unique("late"), "start 2.0 2")
+        begin(*arguments)
+
+    monkeypatch.setattr(delivery, "_begin_to_go_back", start_and_begin)
+
+    with pytest.raises(RolloutFailedError):
+        world.sync()
+
+    for name in (web, unique("late")):
+        assert world.said(name)[-1] == "start 1.0 1"
+        assert world.container(name).running
 
 
 def test_one_that_hangs_at_its_start_is_gone_back_from_after_the_health_timeout(
