@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -335,6 +336,28 @@ THEIRS = {
     "no first line": 'echo ran "$@" >>"{witness}"\n',
     "no line end": "#!/bin/sh",
 }
+
+
+def test_a_hook_is_kept_where_it_can_t_be_linked(
+    git: Git, root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hook = git.directory / ".git/hooks/post-commit"
+    hook.write_text("#!/usr/bin/env python3\n")
+    hook.chmod(0o750)
+    before = hooks_tree(git)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.link", refuse)
+        install(git, root, locks=[git.directory / LOCK])
+    kept = hook.parent / hookfiles.KEPT / "post-commit"
+
+    assert kept.read_text() == "#!/usr/bin/env python3\n"
+    assert kept.stat().st_mode & 0o777 == 0o750
+    hooks.uninstall(Repository.find(git.directory))
+    assert hooks_tree(git) == before
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 @pytest.mark.parametrize("kind", THEIRS)

@@ -31,6 +31,10 @@ observers: list[Callable[[str, Path], None]] = []
 # What has not got its name yet is called this, beside what it will be.
 _UNNAMED = re.compile(r"\..*\.[0-9a-f]{12}")
 
+# What a hard link ends with that can't be: between two file systems or mounts (EXDEV), of an inode
+# that has all its links (EMLINK), without hard links or of another owner's file (EPERM).
+UNLINKABLE = frozenset({errno.EXDEV, errno.EMLINK, errno.EPERM})
+
 # ioctl_iflags(2), and the flag that ``chattr +T`` sets.
 _LONG = struct.calcsize("l")
 _GET_FLAGS = 0x80006601 | _LONG << 16
@@ -219,24 +223,32 @@ def replace_symlink(path: Path, target: str) -> None:
         sync_directory(path.parent)
 
 
-def replace_link(path: Path, source: Path) -> None:
+def replace_link(path: Path, source: Path) -> bool:
     """Make `path` a hard link of `source` by one rename; whoever has the old file open keeps it.
 
     The directory is not flushed: there may be thousands, and one `sync_filesystem` does for all.
 
+    Returns:
+        False where the two can't be linked; `path` is then untouched.
+
     Raises:
-        OSError: the file system can't link them (EXDEV, EMLINK); `path` is then untouched.
-        DiskFullError: as `translate`.
+        DiskFullError, RootError: as `translate`.
     """
     temporary = path.with_name(f".{secrets.token_hex(8)}")
     with translate(path):
-        temporary.hardlink_to(source)
+        try:
+            temporary.hardlink_to(source)
+        except OSError as error:
+            if error.errno in UNLINKABLE:
+                return False
+            raise
         try:
             temporary.rename(path)
         finally:
             # rename(2) does nothing where both are links of one file already
             temporary.unlink(missing_ok=True)
         _tell("rename", path)
+    return True
 
 
 def publish(source: Path, target: Path) -> None:

@@ -149,8 +149,10 @@ def _put_aside(path: Path, kept: Path) -> None:
         text = os.readlink(path)  # noqa: PTH115 - its text is what counts
         disk.replace_symlink(kept, text if text.startswith("/") else f"../{text}")
     elif path.is_file():
-        disk.replace_link(kept, path)
-        disk.sync_directory(kept.parent)
+        if disk.replace_link(kept, path):
+            disk.sync_directory(kept.parent)
+        else:
+            disk.write_file(kept, path.read_bytes(), mode=stat.S_IMODE(path.stat().st_mode))
     else:
         disk.publish(path, kept)
 

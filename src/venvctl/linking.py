@@ -6,13 +6,14 @@ one (measured, ext4).
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
+
+from venvctl.disk import UNLINKABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 _MODE = 0o755  # a container's unprivileged user gets in
 _THREADS = min(os.cpu_count() or 1, 4)
 _FEW = 500  # so many are done before a second thread has begun
-# EXDEV: another file system or mount; EMLINK: the inode has all its links; EPERM: a file system
-# without hard links, or the files of another owner.
-_UNLINKABLE = frozenset({errno.EXDEV, errno.EMLINK, errno.EPERM})
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -109,7 +107,7 @@ class LinkedDirectory:
                             follow_symlinks=False,
                         )
                     except OSError as error:
-                        if error.errno not in _UNLINKABLE:
+                        if error.errno not in UNLINKABLE:
                             raise
                         source = (tree / "prefix" / file.path).read_bytes()
                         write(self.path / path, source, executable=file.executable)

@@ -7,7 +7,6 @@ another. The caller is alone in the root.
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 from dataclasses import dataclass
@@ -237,11 +236,7 @@ def _mend_link(target: Path, source: Path, root: Root, *, executable: bool) -> N
     if target.exists() and target.samefile(source) and not target.is_symlink():
         return
     _make_way(target, root)
-    try:
-        disk.replace_link(target, source)
-    except OSError as error:
-        if error.errno not in {errno.EXDEV, errno.EMLINK}:
-            raise
+    if not disk.replace_link(target, source):
         disk.write_file(target, source.read_bytes(), mode=0o755 if executable else 0o644)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from filesystems import mounted
+from filesystems import brittle, mounted
 from promises import broken_at_rest, left_over, unharmed
 from venvctl.collection import collect
 from venvctl.restore import restore
@@ -45,6 +46,23 @@ def test_what_can_t_be_linked_is_copied_and_that_is_said(world: World, elsewhere
         assert collect(root, dry_run=False, progress=world.progress).generations
         assert verify([], root, repair=False, progress=world.progress).problems == ()
         assert not broken_at_rest(world, (4,))
+        assert not left_over(world)
+
+
+def test_a_file_system_without_hard_links_has_copies(world: World) -> None:
+    world.labels = {"venvctl.bytecode": "off"}
+    root = world.root
+    with brittle(root.path, beneath=world.folder / "disk") as disk:
+        disk.fail("link", number=errno.EPERM)
+        world.write_lock(world.wheel("alpha", "1.0"))
+        world.sync()
+
+        assert [line for line in world.progress.warnings if "copied" in line]
+        own = next(world.environment.volume.glob("lib/*/*/alpha/late.py"))
+        own.write_text("VERSION = 'evil'\n")
+        assert verify([], root, repair=True, progress=world.progress).ok
+        assert own.read_text() == "VERSION = '1.0'\n"
+        assert not broken_at_rest(world, (1,))
         assert not left_over(world)
 
 
