@@ -158,13 +158,14 @@ def choose(
     mine = _of_project(project, names, workplace, compose_options, cwd) if project else {}
     if names:
         found = [
-            mine.get(name_of(name, project) if project else "") or _registered(name, workplace)
+            mine.get(name_of(name, project) if project else "")
+            or _registered(name, workplace.knowing(name))
             for name in dict.fromkeys(names)
         ]
     elif project:
         found = list(mine.values())
     else:
-        found = [_registered(name, workplace) for name in known]
+        found = [_registered(name, workplace.base) for name in known]
     if not found:
         raise UsageError(
             f"There is no environment to sync in {workplace.base.path}.",
@@ -173,8 +174,7 @@ def choose(
     return found
 
 
-def _registered(name: str, workplace: Workplace) -> Chosen:
-    backend = workplace.knowing(name)
+def _registered(name: str, backend: Backend) -> Chosen:
     # Another user's daemon knows by itself what was registered with it.
     registration = backend.root.registry.load(name) if isinstance(backend, Here) else None
     return Chosen(name, registration, backend)
