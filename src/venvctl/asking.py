@@ -100,6 +100,8 @@ def ask_ahead(
     """
     wanted = [Wanted(pin, indexes.effective(pin.index, index)) for pin in lock.pins]
     new = [each for each in wanted if not store.knows(each.pin, source=each.source)]
+    if not new:
+        return {}
     said: dict[Index, Answer | VenvctlError] = {}
     hosts = (*lock.insecure_hosts, *index.insecure_hosts)
     with _opened(transport, new, hosts) as asking:
