@@ -35,17 +35,23 @@ def before_switch(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Non
     return arrange
 
 
+def starting(world: World, name: str) -> Callable[[], None]:
+    """A container that comes onto the first generation."""
+
+    def start() -> None:
+        world.start(name)
+        world.wait_for_line(name, "start 1.0 1")
+
+    return start
+
+
 def test_one_that_starts_before_the_switch_is_brought_onto_the_new_generation(
     world: World, unique: Unique, before_switch: Callable[[Callable[[], None]], None]
 ) -> None:
     world.write_lock(world.wheel("alpha", "1.0"))
     world.sync()
 
-    def start() -> None:
-        world.start(unique("web"))
-        world.wait_for_line(unique("web"), "start 1.0 1")
-
-    before_switch(start)
+    before_switch(starting(world, unique("web")))
     world.write_lock(world.wheel("alpha", "2.0"))
 
     result = world.sync()
@@ -62,11 +68,7 @@ def test_one_that_starts_beside_another_holder_is_brought_over_with_it(
     world.sync()
     world.start(unique("first"))
 
-    def start() -> None:
-        world.start(unique("second"))
-        world.wait_for_line(unique("second"), "start 1.0 1")
-
-    before_switch(start)
+    before_switch(starting(world, unique("second")))
     world.write_lock(world.wheel("alpha", "2.0"))
 
     result = world.sync()
@@ -100,11 +102,7 @@ def test_whoever_comes_next_brings_it_over_where_the_rollout_never_came(
     world.write_lock(world.wheel("alpha", "1.0"))
     world.sync()
 
-    def start() -> None:
-        world.start(unique("web"))
-        world.wait_for_line(unique("web"), "start 1.0 1")
-
-    before_switch(start)
+    before_switch(starting(world, unique("web")))
     world.write_lock(world.wheel("alpha", "2.0"))
     world.sync(SyncOptions(defer_rollout=True))  # as if it had been killed then
 
@@ -121,11 +119,7 @@ def test_no_container_is_looked_for_where_none_is_to_be_restarted(
     world.write_lock(world.wheel("alpha", "1.0"))
     world.sync()
 
-    def start() -> None:
-        world.start(unique("web"))
-        world.wait_for_line(unique("web"), "start 1.0 1")
-
-    before_switch(start)
+    before_switch(starting(world, unique("web")))
     world.write_lock(world.wheel("alpha", "2.0"))
 
     result = world.sync(SyncOptions(restart=False))
