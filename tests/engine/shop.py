@@ -142,8 +142,13 @@ class Shop:
             "compose", "--project-directory", str(self.directory), "--profile", "*", "down",
             "--volumes", "--timeout", "0", "--remove-orphans",
         )  # fmt: skip
-        # What a second build of the same name left without one.
-        self.docker("image", "prune", "--force", "--filter", f"label=vt.shop={self.project}")
+        # What a second build of the same name left without one; an engine prunes once at a time.
+        left = self.docker(
+            "image", "ls", "--quiet", "--filter", "dangling=true",
+            "--filter", f"label=vt.shop={self.project}",
+        ).split()  # fmt: skip
+        if left:
+            self.docker("image", "rm", "--force", *left)
 
     def _wheel(self, name: str, version: str) -> BuiltWheel:
         if (name, version) not in self.wheels:
