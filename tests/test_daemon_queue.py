@@ -15,6 +15,7 @@ from venvctl.errors import (
     IntegrityError,
     LockError,
     RolloutStuckError,
+    RolloutWaitsError,
     TargetError,
     UnavailableError,
     VenvctlError,
@@ -204,3 +205,19 @@ def test_what_is_forgotten_is_not_looked_at_but_what_was_ordered_is_done(queue: 
     queue.done(job)
     assert queue.take() is None
     assert queue.waiting() == 0
+
+
+def test_an_order_that_failed_is_nobodys_business_but_a_rollout_that_waits_goes_on(
+    queue: Queue, clock: Clock
+) -> None:
+    order = Order("rollback", lambda _: None)
+    queue.ordered("shop", order)
+    assert queue.done(take(queue), EngineError("no")) is None
+    queue.ordered("shop", order)
+    assert queue.done(take(queue), RolloutWaitsError("not yet")) == 2.0
+
+    for wait in (4.0, 8.0, 16.0, 32.0, 60.0, 60.0):
+        clock.now += 60.0
+        job = take(queue)
+        assert job.reasons == ("the last attempt failed: rollout-waits",)
+        assert queue.done(job, RolloutWaitsError("not yet")) == wait

@@ -9,6 +9,7 @@ from venvctl.errors import (
     DiskFullError,
     EngineError,
     EngineUnreachableError,
+    RolloutWaitsError,
     UnavailableError,
     VenvctlError,
 )
@@ -42,6 +43,8 @@ _BACKOFFS: tuple[tuple[type[VenvctlError], Backoff], ...] = (
     (EngineUnreachableError, Backoff(first=1, longest=60)),
     (UnavailableError, Backoff(first=5, longest=1800)),
     (DiskFullError, Backoff(first=60, longest=3600)),
+    # A container may be down because of it, and whoever mends it does not tell us.
+    (RolloutWaitsError, Backoff(first=2, longest=60)),
     # The engine refused: it may have been in the middle of something, but not for ever.
     (EngineError, Backoff(first=2, longest=60, attempts=5)),
 )

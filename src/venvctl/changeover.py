@@ -186,26 +186,14 @@ def note_current(registration: Registration, generation: Generation, root: Root)
         root.snapshots.mark_current(generation.key, use)
 
 
-def start_stopped(environment: Environment, root: Root) -> None:
-    """Start the containers that a restore stopped, also one that was killed meanwhile."""
-    for identifier in environment.state().stopped:
-        container = root.engine.container(identifier)
-        if container is not None and not container.running:
-            root.engine.start(identifier)
-        state = environment.state()
-        left = tuple(other for other in state.stopped if other != identifier)
-        environment.save_state(dataclasses.replace(state, stopped=left))
-
-
 def finish(environment: Environment, root: Root, progress: Progress) -> tuple[StepResult, ...]:
     """Roll out what is pending, and write down what happened.
 
     Raises:
         RolloutFailedError: the generation was bad; the one before is current again.
         RolloutStuckError: it was bad, and there was no way back.
-        EngineUnreachableError: the engine went away; the rest stays pending.
+        EngineUnreachableError, RolloutWaitsError: the rest stays pending.
     """
-    start_stopped(environment, root)
     try:
         steps = delivery.deliver(environment, root.engine, progress)
     except (RolloutFailedError, RolloutStuckError) as error:

@@ -14,8 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
-from venvctl import health, pacing, rollout
-from venvctl.errors import EngineError, IntegrityError, RolloutFailedError, RolloutStuckError
+from venvctl import contact, health, pacing, rollout
+from venvctl.errors import (
+    EngineError,
+    IntegrityError,
+    RolloutFailedError,
+    RolloutStuckError,
+    RolloutWaitsError,
+)
 from venvctl.health import Health, Start, Verdict
 from venvctl.policy import ChangeKind, ServicePolicy
 from venvctl.rollout import Outcome, StepResult
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from venvctl.engine.model import Container, Engine
-    from venvctl.environments import Environment
+    from venvctl.environments import Environment, State
     from venvctl.progress import Progress
     from venvctl.rollout import Group, Step
 
@@ -76,10 +82,14 @@ def deliver(environment: Environment, engine: Engine, progress: Progress) -> tup
             its key is held. The caller tells of it, then calls `end`; so of the next one.
         RolloutStuckError: it was bad, and there is nothing to go back to, or going back failed.
         EngineUnreachableError: the engine went away; what was not reached stays pending.
+        RolloutWaitsError: the engine refused what is not the generation's fault; in the same way.
     """
+    trouble = _start_stopped(environment, engine)
     state = environment.state()
     if state.back_to:
         _go_back(environment, engine, progress, _Trouble(name="", because="", log=""))
+    if trouble is not None:
+        _go_back(environment, engine, progress, trouble)
     if not state.pending and not (state.switching and _finds_late(environment, engine)):
         return ()
     tour = _Tour(environment, engine, progress)
@@ -89,6 +99,34 @@ def deliver(environment: Environment, engine: Engine, progress: Progress) -> tup
     current = environment.current()
     end(environment, good=current.number if current else 0)
     return tuple(tour.results)
+
+
+def _start_stopped(environment: Environment, engine: Engine) -> _Trouble | None:
+    """Start what a restore or a rollout stopped and could not start again.
+
+    Returns:
+        Which one can't be started with what the generation has.
+    """
+    for identifier in environment.state().stopped:
+        container = engine.container(identifier)
+        if container is not None and not container.running:
+            result = contact.start(container, engine, environment.name)
+            if result.outcome is Outcome.REFUSED:
+                raise _waits(environment, [result])
+            if result.outcome is Outcome.FAILED:
+                verdict = Verdict(health=Health.BAD, because=result.because)
+                return _trouble(container.name, container.id, verdict, engine)
+        _note_stopped(environment, remove=[identifier])
+    return None
+
+
+def _waits(environment: Environment, results: Sequence[StepResult]) -> RolloutWaitsError:
+    words = " ".join(result.because for result in results)
+    return RolloutWaitsError(
+        f"A container of {environment.name} is not on its current generation yet. {words}",
+        hint="No package is to blame for that. Mend it; the daemon then goes on by itself, and so "
+        f"does `venvctl sync {environment.name}`.",
+    )
 
 
 def _finds_late(environment: Environment, engine: Engine) -> bool:
@@ -145,11 +183,23 @@ def _take_group(tour: _Tour, group: Group, *, settle: bool) -> _Trouble | None:
     # An engine that dies between its stop and its start leaves a container that looks as if its
     # user had stopped it; whoever comes next starts what is written down here.
     _note_stopped(tour.environment, add=restarting)
+
+    def take(step: Step) -> StepResult:
+        return contact.take(step, tour.engine, tour.environment.name)
+
     with ThreadPoolExecutor(max_workers=len(group.holders)) as pool:
-        results = list(pool.map(lambda step: _take(step, tour.engine), group.holders))
-    results += [_take(step, tour.engine) for step in group.followers]
-    _note_stopped(tour.environment, remove=restarting)
+        results = list(pool.map(take, group.holders))
+    results += [take(step) for step in group.followers]
+    down = {
+        step.identifier
+        for step, result in zip(group.steps, results, strict=True)
+        if result.outcome in {Outcome.FAILED, Outcome.REFUSED}
+    }
+    _note_stopped(tour.environment, remove=[each for each in restarting if each not in down])
     tour.results += results
+    if refused := [result for result in results if result.outcome is Outcome.REFUSED]:
+        # The others stay as they are: what this one met may await them too.
+        raise _waits(tour.environment, refused)
     watched = []
     for step, result in zip(group.steps, results, strict=True):
         container = tour.engine.container(step.identifier)
@@ -201,38 +251,6 @@ def _keep_pace(tour: _Tour, group: Group) -> None:
 def _policy(container: Container) -> ServicePolicy:
     # what hangs on a holder may have no labels, or (a stranger's) ones that can't be read
     return rollout.policy_of(container) or ServicePolicy()
-
-
-def _take(step: Step, engine: Engine) -> StepResult:
-    started = time.monotonic()
-    outcome, because = Outcome.DONE, step.because
-    try:
-        match step.action.kind:
-            case ChangeKind.NONE:
-                outcome = Outcome.LEFT
-            case ChangeKind.RESTART:
-                engine.restart(step.identifier)
-            case ChangeKind.SIGNAL:
-                engine.signal(step.identifier, step.action.argument)
-            case ChangeKind.EXEC:
-                result = engine.execute(step.identifier, step.action.command)
-                if result.exit_code != 0:
-                    words = (result.stderr or result.stdout).strip().splitlines()
-                    outcome = Outcome.FAILED
-                    because = f"its command ended with exit code {result.exit_code}" + (
-                        f": {words[-1]}" if words else ""
-                    )
-    except EngineError as error:
-        outcome, because = Outcome.FAILED, error.message
-        if engine.container(step.identifier) is None:
-            outcome, because = Outcome.LEFT, "it was removed meanwhile"
-    return StepResult(
-        name=step.name,
-        action=str(step.action),
-        outcome=outcome,
-        because=because,
-        seconds=time.monotonic() - started,
-    )
 
 
 def _note_stopped(
@@ -314,23 +332,28 @@ def _begin_to_go_back(environment: Environment, engine: Engine, trouble: _Troubl
     on_it = {
         container.id: container.started_at
         for container in engine.containers(volume=environment.name)
-        if (container.running or container.state == "restarting" or container.name == trouble.name)
-        # restarted by the rollout, by its user or by itself, or started since the switch; or told
-        # to take the generation
-        and (
-            container.started_at != state.before.get(container.id) or container.id in state.reached
-        )
+        if container.id in state.stopped  # it could not even be started
+        or _runs_on_bad(container, state, trouble)
     }
     environment.save_state(
         dataclasses.replace(
             state,
             pending=on_it,
             toward=0,
+            stopped=(),
             back_to=state.good,
             back_because=str(trouble),
             held={**state.held, bad.key: f"generation {bad.number} was bad: {trouble}"},
         )
     )
+
+
+def _runs_on_bad(container: Container, state: State, trouble: _Trouble) -> bool:
+    if not (container.running or container.state == "restarting" or container.name == trouble.name):
+        return False
+    # Restarted by the rollout, by its user or by itself, or started since the switch; or told to
+    # take the generation.
+    return container.started_at != state.before.get(container.id) or container.id in state.reached
 
 
 def end(environment: Environment, *, good: int, error: str = "") -> None:
@@ -344,6 +367,7 @@ def end(environment: Environment, *, good: int, error: str = "") -> None:
             before={},
             switching=False,
             reached=(),
+            stopped=(),
             good=good,
             back_to=0,
             back_because="",

@@ -82,6 +82,12 @@ class EngineError(VenvctlError):
     code = "engine-refused"
 
 
+class RolloutWaitsError(EngineError):
+    """The engine did not do to a container what a rollout asked; the rollout is not over."""
+
+    code = "rollout-waits"
+
+
 class ComposeError(VenvctlError):
     """`docker compose` is missing or ended with an error of its own."""
 

@@ -34,12 +34,14 @@ class Outcome(StrEnum):
     Attributes:
         DONE: restarted, signalled, or the command ended with 0.
         LEFT: nothing was to be done to it, or its user was there first.
-        FAILED: the engine or the command refused.
+        FAILED: its command failed, or the engine could not start it with what the generation has.
+        REFUSED: the engine would not, for a reason that no generation can be blamed for.
     """
 
     DONE = "done"
     LEFT = "left alone"
     FAILED = "failed"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

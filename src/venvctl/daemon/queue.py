@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from venvctl.backoff import backoff
+from venvctl.errors import RolloutWaitsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -112,7 +113,9 @@ class Queue:
             Seconds until the next attempt; None if there is none.
         """
         entry = self._release(job)
-        if entry is None or job.order is not None:
+        if entry is None:
+            return None
+        if job.order is not None and not isinstance(error, RolloutWaitsError):
             return None  # who ordered it was told, and may order it again
         if error is None:
             entry.failures = 0

@@ -261,8 +261,7 @@ class Service:
             return Ended()
         if job.order is not None:
             self.feed.tell("ordered", f"{job.name}: {job.order.command}", environment=job.name)
-            job.order.run(progress)
-            return Ended()
+            return Ended(job.order.run(progress))
         followed = self.followed().get(job.name)
         if followed is None:
             return Ended()  # it was unregistered meanwhile
