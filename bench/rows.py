@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from changes import cold, one_package, warm
+from checking import verified
 from follow import followed
 from serving import served, start
 from unchanged import hook, nothing_changed, nothing_up
@@ -22,6 +23,7 @@ ROWS: dict[str, Callable[[Workplace], Iterator[Comparison]]] = {
     "warm": warm,
     "cold": cold,
     "served": served,
+    "verified": verified,
     "hook": hook,
     "start": start,
     "followed": followed,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from venvctl.mounts import MountPoint, file_system, mount_of, mount_points
+import pytest
+
+from venvctl.mounts import MountPoint, file_system, lists_inodes, mount_of, mount_points
 
 
 def test_mount_points_are_read_with_their_spaces() -> None:
@@ -33,3 +35,26 @@ def test_the_file_system_is_that_of_the_nearest_mount() -> None:
     assert file_system("/proc/self") == "proc"
     assert file_system("/sys/kernel") == "sysfs"
     assert file_system("/proceedings") == file_system("/")
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (["/ ext4"], True),
+        (["/ overlay"], False),
+        (["/ ext4", "/srv nfs4"], False),
+        (["/ overlay", "/srv xfs"], True),
+        (["/ ext4", "/srv/venvctl/environments/shop/a file"], False),
+        (["/ ext4", "/srv/venvctl2 overlay"], True),
+        ([], False),
+    ],
+)
+def test_a_listing_tells_inodes_on_plain_file_systems_with_nothing_mounted_inside(
+    lines: list[str], *, told: bool
+) -> None:
+    text = "".join(
+        f"36 35 98:0 / {path} rw - {kind} /dev/sda rw\n"
+        for path, _, kind in (line.rpartition(" ") for line in lines)
+    )
+
+    assert lists_inodes("/srv/venvctl", text) is told

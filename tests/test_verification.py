@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,7 @@ from estate import SITE, Estate
 from index import LocalIndex
 from venvctl import generations
 from venvctl.errors import BusyError, UsageError
+from venvctl.mounts import lists_inodes
 from venvctl.parcel import Parcel
 from venvctl.verification import Problem, VerifyResult, verify
 
@@ -97,6 +100,65 @@ def test_what_was_made_is_right_and_a_shared_file_is_hashed_once(estate: Estate)
     # Of gamma six new files and a wheel; of each of two more generations the pin's three, the
     # activators, pyvenv.cfg and the seal.
     assert result.files - one.files == 6 + 1 + 2 * (3 + 3 + 1 + 1)
+
+
+def test_what_a_generation_shares_is_known_by_its_directories(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not lists_inodes(os.path.realpath(estate.folder)):
+        pytest.skip("the folder's file system is none whose directories tell inodes")
+    asked = []
+    lstat = os.lstat
+
+    def noted(path: str) -> os.stat_result:
+        asked.append(path)
+        return lstat(path)
+
+    alpha = estate.wheel("alpha")
+    estate.add("shop", "a", alpha)
+    second = estate.add("shop", "b", alpha, estate.wheel("beta"))
+
+    monkeypatch.setattr("venvctl.checksums.os.lstat", noted)
+    result = look(estate)
+    monkeypatch.undo()
+
+    assert result.ok
+    assert f"{second.path}/{SITE}/beta.py" in asked
+    assert f"{second.path}/{SITE}/alpha.py" not in asked
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts something")
+def test_what_is_mounted_over_a_shared_file_is_found(estate: Estate) -> None:
+    alpha = estate.wheel("alpha")
+    estate.add("shop", "a", alpha)
+    second = estate.add("shop", "b", alpha)
+    victim = second.path / SITE / "alpha.py"
+    evil = estate.folder / "evil.py"
+    evil.write_text("evil\n")
+    subprocess.run(["mount", "--bind", str(evil), str(victim)], check=True)
+    try:
+        result = look(estate)
+    finally:
+        subprocess.run(["umount", str(victim)], check=True)
+
+    assert [(problem.path, problem.reason) for problem in result.problems] == [(victim, CONTENT)]
+
+
+def test_the_same_content_in_another_file_is_right_but_not_its_mode(estate: Estate) -> None:
+    alpha = estate.wheel("alpha")
+    estate.add("shop", "a", alpha)
+    second = estate.add("shop", "b", alpha)
+    victim = second.path / SITE / "alpha.py"
+    content = victim.read_bytes()
+    victim.unlink()
+    victim.write_bytes(content)
+    victim.chmod(0o644)
+    assert look(estate).ok
+    victim.chmod(0o755)
+
+    result = look(estate)
+
+    assert [(problem.path, problem.found) for problem in result.problems] == [(victim, "0755")]
 
 
 def test_a_changed_file_is_named_with_every_generation_that_shares_it(estate: Estate) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from venvctl.manifest import ManifestFile
     from venvctl.progress import Progress
 
 _BATCH = 128  # files that one thread takes at a time
@@ -55,17 +56,19 @@ class Finding(NamedTuple):
 
 @dataclass(slots=True)
 class Checker:
-    """Checks files, and remembers the digest of every inode (some 200 bytes each).
+    """Checks files, and remembers digest and mode of every inode (some 250 bytes each).
 
     Attributes:
         progress: told of bytes, also of those that were hashed before.
+        listings: whether a directory's listing tells a file's inode, as `mounts.lists_inodes`.
         files: that were hashed so far. size: bytes of them together.
     """
 
     progress: Progress
+    listings: bool = False
     files: int = 0
     size: int = 0
-    _digests: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    _known: dict[tuple[int, int], tuple[str, int]] = field(default_factory=dict)
 
     def check(self, checks: Sequence[Check]) -> Iterator[Finding]:
         """What is wrong with files, in their order; one finding each at most."""
@@ -77,6 +80,11 @@ class Checker:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for found in pool.map(self._batch, batches):
                 yield from self._count(found)
+
+    def knows(self, inode: tuple[int, int], file: ManifestFile) -> bool:
+        """Whether (device, number), as a directory lists it, was found to be this file before."""
+        wanted = (file.sha256, 0o755 if file.executable else 0o644)
+        return self.listings and self._known.get(inode) == wanted
 
     def _count(self, found: tuple[list[Finding], int, int]) -> list[Finding]:
         findings, files, size = found
@@ -95,10 +103,13 @@ class Checker:
                     findings.append(Finding(check.path, "is not a regular file"))
                     continue
                 inode = (state.st_dev, state.st_ino)
-                digest = self._digests.get(inode)
-                if digest is None:
+                mode = stat.S_IMODE(state.st_mode)
+                digest, _ = self._known.get(inode, ("", 0))
+                if not digest:
                     digest = _digest(check.path, state.st_size)
-                    self._digests[inode] = digest
+                    # One text for the many that are what they should be.
+                    digest = check.sha256 if digest == check.sha256 else digest
+                    self._known[inode] = digest, mode
                     hashed += 1
                     size += state.st_size
             except FileNotFoundError:
@@ -108,11 +119,9 @@ class Checker:
                 findings.append(Finding(check.path, f"can't be read: {error.strerror}"))
                 continue
             seen += state.st_size
-            mode, wanted = stat.S_IMODE(state.st_mode), 0o755 if check.executable else 0o644
-            if check.sha256 and digest.hex() != check.sha256:
-                findings.append(
-                    Finding(check.path, OTHER_CONTENT, check.sha256, digest.hex(), inode)
-                )
+            wanted = 0o755 if check.executable else 0o644
+            if check.sha256 and digest != check.sha256:
+                findings.append(Finding(check.path, OTHER_CONTENT, check.sha256, digest, inode))
             elif mode != wanted:
                 findings.append(
                     Finding(check.path, OTHER_MODE, f"{wanted:04o}", f"{mode:04o}", inode)
@@ -121,7 +130,7 @@ class Checker:
         return findings, hashed, size
 
 
-def _digest(path: str, size: int) -> bytes:
+def _digest(path: str, size: int) -> str:
     """SHA-256 of a regular file's content; `size` is what it was a moment ago."""
     handle = os.open(path, _FLAGS)
     try:
@@ -129,9 +138,9 @@ def _digest(path: str, size: int) -> bytes:
             content = os.read(handle, size + 1)
             # A signal or a file system may cut a read short; a file may have grown.
             if len(content) == size:
-                return hashlib.sha256(content).digest()
+                return hashlib.sha256(content).hexdigest()
             os.lseek(handle, 0, os.SEEK_SET)
         with open(handle, "rb", closefd=False) as stream:
-            return hashlib.file_digest(stream, "sha256").digest()
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     finally:
         os.close(handle)

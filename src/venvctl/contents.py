@@ -13,9 +13,11 @@ from venvctl.checksums import MISSING, OTHER_MODE, Check, Finding
 from venvctl.generations import SEAL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from venvctl.arrangement import Arrangement
+    from venvctl.checksums import Checker
     from venvctl.manifest import ManifestFile
     from venvctl.seal import Seal
     from venvctl.trees import Tree
@@ -33,6 +35,7 @@ class Contents:
         linked: file of a tree → (index of the tree, the file).
         generated: file that was written for it → (SHA-256, executable).
         links: symbolic link → where it leads.
+        arrangement: of the trees that are there.
         complete: whether all of its trees are there to ask.
     """
 
@@ -40,6 +43,7 @@ class Contents:
     linked: Mapping[str, tuple[int, ManifestFile]]
     generated: Mapping[str, tuple[str, bool]]
     links: Mapping[str, str]
+    arrangement: Arrangement
     complete: bool
 
     @property
@@ -51,19 +55,6 @@ class Contents:
     def has_leaf(self, path: str) -> bool:
         """Whether it should hold a file or link of that path."""
         return path in self.linked or path in self.generated or path in self.links
-
-    def checks(self, top: Path) -> list[Check]:
-        """Every regular file of it, below the generation's directory."""
-        return [
-            *(
-                Check(f"{top}/{path}", file.sha256, file.executable)
-                for path, (_, file) in self.linked.items()
-            ),
-            *(
-                Check(f"{top}/{path}", sha256, executable)
-                for path, (sha256, executable) in self.generated.items()
-            ),
-        ]
 
 
 def contents(seal: Seal, trees: Sequence[Tree | None]) -> Contents:
@@ -88,28 +79,42 @@ def contents(seal: Seal, trees: Sequence[Tree | None]) -> Contents:
         linked={path: owned for path, owned in arrangement.links.items() if path not in generated},
         generated=generated | {SEAL: ("", False)},
         links=generations.symbolic_links(seal.target),
+        arrangement=arrangement,
         complete=len(there) == len(trees),
     )
 
 
-def compare(top: Path, wanted: Contents) -> Iterator[Finding]:
-    """What is wrong with directories and links, what is too much, and which directories miss.
+def compare(top: Path, wanted: Contents, checker: Checker) -> tuple[list[Finding], list[Check]]:
+    """What is wrong with directories and links, what is too much, and which files to look at.
 
-    Missing and damaged files are not among it: `checksums` finds those.
+    A file that is one of those the checker knows, by what its directory says of it, is right.
 
     Args:
         top: the generation's directory.
         wanted: what it should hold.
+        checker: of its files; told how many bytes need no further look.
+
+    Returns:
+        What is wrong, by path; and every file that the checker doesn't know, missing ones among
+        them.
     """
-    seen: set[str] = set()
-    yield from _visit(str(top), "", wanted, seen)
-    for path in sorted(wanted.directories - seen):
+    findings, seen, left = _visit(str(top), wanted, checker)
+    for path in wanted.directories - seen:
         if path.rpartition("/")[0] in seen | {""}:
-            yield Finding(f"{top}/{path}", MISSING)
+            findings.append(Finding(f"{top}/{path}", MISSING))
     for path, leads_to in wanted.links.items():
         found = link_target(f"{top}/{path}")
         if found != leads_to:
-            yield Finding(f"{top}/{path}", MISLEADING if found else MISSING, leads_to, found)
+            reason = MISLEADING if found else MISSING
+            findings.append(Finding(f"{top}/{path}", reason, leads_to, found))
+    checks = [
+        *(Check(f"{top}/{path}", file.sha256, file.executable) for path, file in left.items()),
+        *(
+            Check(f"{top}/{path}", sha256, executable)
+            for path, (sha256, executable) in wanted.generated.items()
+        ),
+    ]
+    return sorted(findings), checks
 
 
 def link_target(path: str) -> str:
@@ -120,15 +125,33 @@ def link_target(path: str) -> str:
         return ""
 
 
-def _visit(top: str, below: str, wanted: Contents, seen: set[str]) -> Iterator[Finding]:
-    for entry in sorted(os.scandir(f"{top}/{below}"), key=lambda entry: entry.name):
-        path = below + entry.name
-        if path in wanted.directories and entry.is_dir(follow_symlinks=False):
-            seen.add(path)
-            mode = stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode)
-            if mode != 0o755:  # noqa: PLR2004 - what `generations` gives every directory
-                yield Finding(entry.path, OTHER_MODE, "0755", f"{mode:04o}")
-            yield from _visit(top, f"{path}/", wanted, seen)
-        elif wanted.complete and not wanted.has_leaf(path):
-            # With a tree's manifest lost, whose it is can't be told.
-            yield Finding(entry.path, SURPLUS)
+def _visit(
+    top: str, wanted: Contents, checker: Checker
+) -> tuple[list[Finding], set[str], dict[str, ManifestFile]]:
+    """What is wrong, the directories that are there, and the files that are not known."""
+    findings, seen = [], set()
+    left = {path: file for path, (_, file) in wanted.linked.items()}
+    known = 0
+    folders = [("", os.lstat(top).st_dev)]
+    while folders:
+        below, device = folders.pop()
+        with os.scandir(f"{top}/{below}") as entries:
+            for entry in entries:
+                path = below + entry.name
+                if file := left.get(path):
+                    # Asking for the state of each would take most of a verification's time.
+                    if checker.knows((device, entry.inode()), file):
+                        known += file.size
+                        del left[path]
+                elif path in wanted.directories and entry.is_dir(follow_symlinks=False):
+                    seen.add(path)
+                    state = entry.stat(follow_symlinks=False)
+                    mode = stat.S_IMODE(state.st_mode)
+                    if mode != 0o755:  # noqa: PLR2004 - what `generations` gives every directory
+                        findings.append(Finding(entry.path, OTHER_MODE, "0755", f"{mode:04o}"))
+                    folders.append((f"{path}/", state.st_dev))
+                elif wanted.complete and not wanted.has_leaf(path):
+                    # With a tree's manifest lost, whose it is can't be told.
+                    findings.append(Finding(entry.path, SURPLUS))
+    checker.progress.advance(known)
+    return findings, seen, left

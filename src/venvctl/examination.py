@@ -13,6 +13,8 @@ from venvctl.contents import MISLEADING, SURPLUS, compare, contents, link_target
 from venvctl.errors import HostileWheelError, IntegrityError, VenvctlError
 from venvctl.extraction import PREFIX, SCRIPTS, is_replaced
 from venvctl.generations import SEAL
+from venvctl.manifest import uncollected
+from venvctl.mounts import lists_inodes
 from venvctl.origin import Origin
 from venvctl.parcel import Parcel
 from venvctl.seal import Seal
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from venvctl.arrangement import Arrangement
     from venvctl.environments import Environment, Generation
     from venvctl.progress import Progress
     from venvctl.root import Root
@@ -80,7 +83,8 @@ def examine(environments: Sequence[Environment], root: Root, progress: Progress)
     Returns:
         What was found; what can't be read is a fault too, and no exception.
     """
-    examiner = _Examiner(root, progress, Checker(progress))
+    checker = Checker(progress, listings=lists_inodes(os.path.realpath(root.path)))
+    examiner = _Examiner(root, progress, checker)
     for environment in environments:
         examiner.environment(environment)
     examiner.trees()
@@ -124,7 +128,8 @@ class _Examiner:
         """Look at every generation, and at the links that lead to the current one."""
         for generation in environment.generations():
             before = len(self.faults)
-            self._generation(environment, generation)
+            with uncollected():
+                self._generation(environment, generation)
             if not generation.path.exists():
                 # A collection removed it meanwhile.
                 self._lost -= {fault.tree for fault in self.faults[before:]}
@@ -201,13 +206,14 @@ class _Examiner:
             total=sum(tree.manifest.size for tree in made if tree),
             unit="bytes",
         )
-        self._seal(environment, generation, seal, made)
+        self._seal(environment, generation, seal, made, wanted.arrangement)
         self._tops[generation.path] = wanted.tops
-        for finding in self.checker.check(wanted.checks(generation.path)):
+        found, checks = compare(generation.path, wanted, self.checker)
+        for finding in self.checker.check(checks):
             # Of a directory that is missing, its files need no mention.
             if finding.reason != MISSING or os.path.isdir(os.path.dirname(finding.path)):  # noqa: PTH112, PTH120 - Path takes longer
                 self._own(environment, generation, finding)
-        for finding in compare(generation.path, wanted):
+        for finding in found:
             self._own(environment, generation, finding)
 
     def _seal(
@@ -216,6 +222,7 @@ class _Examiner:
         generation: Generation,
         seal: Seal,
         made: Sequence[Tree | None],
+        arrangement: Arrangement,
     ) -> None:
         """Compare the seal itself with what it was written from: the snapshot, and the trees."""
         path = str(generation.path / SEAL)
@@ -235,6 +242,7 @@ class _Examiner:
             mount=seal.mount,
             place=generations.place(seal.mount, generation.name),
             target=seal.target,
+            arrangement=arrangement,
         )
         for name, (data, _) in written.items():
             digest = hashlib.sha256(data).hexdigest()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TABLE = Path("/proc/self/mountinfo")
+# Of these a directory says of each entry what a look at the entry itself says.
+_PLAIN = frozenset(["ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "f2fs"])
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
@@ -58,3 +60,26 @@ def file_system(path: str) -> str:
     except OSError:
         return ""
     return found.type if found else ""
+
+
+def lists_inodes(path: str, text: str | None = None) -> bool:
+    """Whether readdir(3) tells the inodes of all files below a directory as lstat(2) would.
+
+    Not so on overlays and network file systems, nor where something is mounted over a file: the
+    listing has what is below it.
+
+    Args:
+        path: whole, and without links.
+        text: as for `mount_points`.
+    """
+    try:
+        mounts = mount_points(text)
+    except OSError:
+        return False
+    own = mount_of(path, mounts)
+    inside = path.rstrip("/") + "/"
+    return (
+        own is not None
+        and own.type in _PLAIN
+        and not any(mount.path.startswith(inside) for mount in mounts)
+    )

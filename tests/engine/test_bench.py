@@ -33,6 +33,7 @@ ROWS = {
     "warm": 2,
     "cold": 2,
     "served": 9,
+    "verified": 1,
     "hook": 1,
     "start": 3,
 }
@@ -75,7 +76,9 @@ def bench(folder: Path, index: str, *arguments: str) -> tuple[str, Path]:
     return (output / "benchmarks.md").read_text(), output
 
 
-@pytest.mark.parametrize("rows", ["nothing-changed,nothing-up,hook,start", "one-package,warm,cold"])
+@pytest.mark.parametrize(
+    "rows", ["nothing-changed,nothing-up,hook,start", "one-package,warm,cold,verified"]
+)
 def test_rows_are_measured_beside_their_peers(lists: tuple[Path, str], rows: str) -> None:
     page, output = bench(*lists, "--rows", rows, "--note", "A test.")
 
