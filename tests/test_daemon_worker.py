@@ -16,7 +16,7 @@ from venvctl.errors import EngineUnreachableError
 from venvctl.progress import Silent
 from venvctl.registration import Registration
 from venvctl.root import Root
-from venvctl.settling import QUIET
+from venvctl.settling import PATIENCE, QUIET
 from venvctl.specification import EnvironmentSpecification
 
 if TYPE_CHECKING:
@@ -198,3 +198,62 @@ def test_a_reason_of_the_daemons_own_is_acted_on_without_a_change(visits: Visits
 
     assert isinstance(outcome, Ended)
     assert isinstance(outcome.error, EngineUnreachableError)
+
+
+def include(*names: str) -> str:
+    return "".join(f"-r {name}\n" for name in names) + GOOD
+
+
+def test_a_file_that_the_lock_begins_to_include_has_to_be_at_rest_too(visits: Visits) -> None:
+    other = visits.lock.with_name("other.txt")
+    visits.lock.write_text(include("other.txt"))
+    other.write_text("# the first line of more to come\n")
+    visits.visit()
+    visits.now += QUIET + 0.01
+
+    assert visits.visit() == Again(QUIET)
+    assert visits.followed.paths == (str(visits.lock), str(other))
+
+    for number in range(5):
+        visits.now += 0.7 * QUIET
+        other.write_text(f"# {number}\n")
+        assert isinstance(visits.visit(), Again)
+    visits.now += QUIET + 0.01
+    assert visits.tried()
+
+
+def test_a_file_that_is_included_and_is_not_there_is_said_to_be_wrong(visits: Visits) -> None:
+    other = visits.lock.with_name("other.txt")
+    visits.lock.write_text(include("other.txt"))
+    visits.visit()
+    visits.now += PATIENCE + 0.01
+    assert visits.tried()
+
+    other.write_text("")
+
+    assert isinstance(visits.visit(), Again)
+    visits.now += QUIET + 0.01
+    assert visits.tried()
+
+
+def test_a_file_that_is_not_included_any_more_is_not_missed(visits: Visits) -> None:
+    other = visits.lock.with_name("other.txt")
+    other.write_text("")
+    visits.lock.write_text(include("other.txt"))
+    visits.visit()
+    visits.now += QUIET + 0.01
+    assert visits.visit() == Again(QUIET)
+    visits.visit()
+    visits.now += QUIET + 0.01
+    assert visits.tried()
+
+    visits.lock.write_text(GOOD)
+    other.unlink()
+    visits.visit()
+    visits.now += QUIET + 0.01
+
+    assert visits.visit() == Again(QUIET)
+    assert visits.followed.paths == (str(visits.lock),)
+    visits.visit()
+    visits.now += QUIET + 0.01
+    assert visits.tried()

@@ -1,17 +1,23 @@
-"""What wakes whoever follows a lock in the foreground."""
+"""What wakes whoever follows a lock in the foreground, and what then has to be at rest."""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from venvctl.follower import LockWatcher
+from venvctl.follower import Goal, LockWatcher, follow
+from venvctl.lockfiles import digests
+from venvctl.plan import Action
+from venvctl.progress import Progress, Silent
+from venvctl.registration import Registration
+from venvctl.specification import EnvironmentSpecification
+from venvctl.sync import SyncOptions, SyncResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 
@@ -126,3 +132,50 @@ def test_a_full_watch_limit_is_told(lock: Path) -> None:
         assert watcher.follow([str(lock)]) == (
             f"No events from {lock.parent} (inotify watch limit reached): polled instead."
         )
+
+
+class Rewriting:
+    """A backend in whose first sync an included file is saved once more, before it is read."""
+
+    def __init__(self, *files: Path) -> None:
+        self._files = files
+        self.read: list[str] = []
+        self.syncs = 0
+
+    def served(self, _registration: Registration) -> Mapping[str, str]:
+        return {str(self._files[0]): ""} if not self.read else digests(self._files)
+
+    def sync(
+        self, name: str, _registration: Registration, options: SyncOptions, _: Progress
+    ) -> SyncResult:
+        self.syncs += 1
+        if self.syncs == 1:
+            self._files[1].write_text("# the rest\n")
+        self.read = [options.read_bytes(path).decode() for path in self._files]
+        return SyncResult(environment=name, action=Action.BUILD, because="", generation=1)
+
+
+def test_a_file_that_the_lock_begins_to_include_has_to_be_at_rest_too(lock: Path) -> None:
+    other = lock.with_name("other.txt")
+    other.write_text("# a beginning\n")
+    pin = f"six==1.16.0 --hash=sha256:{'0' * 64}\n"
+    lock.write_text(f"-r other.txt\n{pin}")
+    specification = EnvironmentSpecification.from_labels(
+        "shop", {"venvctl.lock": lock.name}, directory=lock.parent, place="the volume"
+    )
+    registration = Registration(
+        specification=specification,
+        mount="/venv",
+        images={"": "python:3.12"},
+        labels={},
+        project="",
+        directory=lock.parent,
+    )
+    backend: Any = Rewriting(lock, other)
+    goal = Goal(registration=registration, backend=backend, generation=0)
+
+    served = next(follow([goal], offline=False, progress=Silent()))
+
+    assert served.result is not None
+    assert backend.syncs == 2  # what had changed was not taken, until it was at rest again
+    assert backend.read == [f"-r other.txt\n{pin}", "# the rest\n"]

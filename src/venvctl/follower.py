@@ -15,7 +15,7 @@ from venvctl import lockfiles
 from venvctl.backoff import backoff
 from venvctl.errors import LockChangedError, VenvctlError
 from venvctl.plan import Action
-from venvctl.settling import EMPTY_PATIENCE, Settling, Verdict, patience
+from venvctl.settling import Settling, Verdict, content
 from venvctl.survey import SyncOptions
 from venvctl.watcher import Watcher
 
@@ -114,6 +114,7 @@ class _Track:
     told: str = ""
     failures: int = 0
     failed: Mapping[str, str] = field(default_factory=dict)
+    patience: float = 0.0
 
 
 def follow(goals: Sequence[Goal], *, offline: bool, progress: Progress) -> Iterator[Followed]:
@@ -142,14 +143,18 @@ def follow(goals: Sequence[Goal], *, offline: bool, progress: Progress) -> Itera
                 digests = lockfiles.digests(track.paths)
                 now = time.monotonic()
                 verdict = track.settling.look(digests, now)
+                if verdict is Verdict.SAME:
+                    continue
                 if verdict is Verdict.MOVING:
                     pause = min(pause, track.settling.due - now)
+                elif _is_made_otherwise(track):
+                    pause = 0.0  # those have to be at rest too
                 elif verdict is Verdict.MISSING:
                     gone = tuple(path for path, digest in digests.items() if not digest)
                     yield Followed(environment=track.registration.name, missing=gone)
-                elif verdict is Verdict.SETTLED and (left := _left(track, now)) > 0:
+                elif (left := track.settling.seen_at + track.patience - now) > 0:
                     pause = min(pause, left)
-                elif verdict is Verdict.SETTLED:
+                else:
                     done = _serve(track, digests, offline=offline, progress=progress)
                     pause = 0.0  # it took time: somebody else's lock may have changed
                     if done is not None:
@@ -167,12 +172,14 @@ def _start(goal: Goal) -> _Track:
     )
 
 
-def _left(track: _Track, now: float) -> float:
-    """Seconds until its content is taken at its word."""
-    rest = now - track.settling.seen_at
-    if rest >= EMPTY_PATIENCE:
-        return 0.0
-    return patience(track.registration, lockfiles.read_file) - rest
+def _is_made_otherwise(track: _Track) -> bool:
+    """Whether its lock, at rest, is made of other files than those that are followed."""
+    found = content(track.registration, lockfiles.read_file)
+    track.patience = found.patience
+    if not found.paths or set(found.paths) == set(track.paths):
+        return False
+    track.paths = found.paths
+    return True
 
 
 def _serve(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -110,8 +111,21 @@ class Settling:
         self._retry_at = at
 
 
-def patience(registration: Registration, read_bytes: Callable[[Path], bytes]) -> float:
-    """Seconds for which a lock's content may still be half of a save, though it is at rest.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What a lock has now, as far as following it goes.
+
+    Attributes:
+        patience: seconds for which it may still be half of a save, though it is at rest.
+        paths: of all files that it is made of; empty where that can't be told.
+    """
+
+    patience: float
+    paths: tuple[str, ...] = ()
+
+
+def content(registration: Registration, read_bytes: Callable[[Path], bytes]) -> Content:
+    """Read a lock that came to rest, to see whether it may be taken at its word.
 
     Args:
         registration: whose lock.
@@ -128,5 +142,6 @@ def patience(registration: Registration, read_bytes: Callable[[Path], bytes]) ->
     try:
         lock = lockfiles.read(specification.lock, options=options, read_bytes=read_bytes)
     except LockError:
-        return PATIENCE
-    return 0.0 if lock.pins or lock.pylock.packages else EMPTY_PATIENCE
+        return Content(patience=PATIENCE)
+    whole = lock.pins or lock.pylock.packages
+    return Content(patience=0.0 if whole else EMPTY_PATIENCE, paths=tuple(lock.digests))

@@ -12,7 +12,7 @@ from venvctl.daemon.peers import reader
 from venvctl.errors import BusyError, LockChangedError, VenvctlError
 from venvctl.lockfiles import Recording
 from venvctl.lockfiles.files import LIMIT
-from venvctl.settling import EMPTY_PATIENCE, QUIET, Settling, Verdict, patience
+from venvctl.settling import QUIET, Settling, Verdict, content
 from venvctl.sync import SyncOptions, sync
 
 if TYPE_CHECKING:
@@ -167,6 +167,16 @@ class Worker:
         if verdict is Verdict.MOVING:
             return Again(max(0.01, followed.settling.due - self._clock()))
         missing = [path for path, digest in digests.items() if not digest]
+        lock = str(followed.registration.specification.lock)
+        if verdict in {Verdict.SETTLED, Verdict.MISSING} and lock not in missing:
+            found = content(followed.registration, read)
+            if found.paths and set(found.paths) != set(followed.paths):
+                # It is made of other files now, and those have to be at rest too.
+                followed.paths = found.paths
+                return Again(QUIET)
+            rest = self._clock() - followed.settling.seen_at
+            if not missing and (left := found.patience - rest) > 0:
+                return Again(left)
         if missing:
             if verdict is Verdict.MISSING:
                 self._miss(followed, missing)
@@ -175,10 +185,6 @@ class Worker:
             if followed.problem.startswith(_MISSING):
                 followed.problem = ""
             return Ended()
-        if verdict is Verdict.SETTLED:
-            rest = self._clock() - followed.settling.seen_at
-            if rest < EMPTY_PATIENCE and (left := patience(followed.registration, read) - rest) > 0:
-                return Again(left)
         return self._sync(followed, job, read, digests, progress)
 
     def _miss(self, followed: Followed, missing: list[str]) -> None:
