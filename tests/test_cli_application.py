@@ -330,6 +330,14 @@ def test_the_shell_completes_verbs_and_environments(tmp_path: Path) -> None:
     assert completed("ro") == ["rollback"]
     assert completed("rollback sh") == ["shop_venv"]
     assert completed("sync ot") == []
+    for key in "abc":
+        standing.generation(key, "2026-01-01T00:00:00Z", alpha="1.0")
+    assert completed("rollback shop_venv --to ") == ["1", "2", "3"]
+    assert completed("diff shop_venv 1 2") == ["2"]
+    assert completed("rollback other_venv --to ") == []
+    assert completed("snapshot show b") == ["b" * 32]
+    assert completed("restore shop_venv --snapshot ") == [key * 32 for key in "abc"]
+    assert completed("snapshot export ") == ["shop_venv", *(key * 32 for key in "abc")]
 
 
 def test_python_can_run_the_package() -> None:

@@ -17,10 +17,21 @@ def diff_command(
     name: options.Name,
     before: Annotated[
         int | None,
-        typer.Argument(metavar="[A]", min=1, help="A generation; else the one before B."),
+        typer.Argument(
+            metavar="[A]",
+            min=1,
+            help="A generation; else the one before B.",
+            autocompletion=options.complete_generation,
+        ),
     ] = None,
     after: Annotated[
-        int | None, typer.Argument(metavar="[B]", min=1, help="Another one; else the current one.")
+        int | None,
+        typer.Argument(
+            metavar="[B]",
+            min=1,
+            help="Another one; else the current one.",
+            autocompletion=options.complete_generation,
+        ),
     ] = None,
     *,
     json: options.Json = False,

@@ -22,7 +22,7 @@ def export_command(
             metavar="KEY|ENV",
             help="A snapshot's key, or the beginning of only one; or an environment, for the "
             "snapshot that it is on.",
-            autocompletion=options.complete_name,
+            autocompletion=options.complete_name_or_key,
         ),
     ],
     output: Annotated[

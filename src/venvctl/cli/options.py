@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from typer import Argument, Option
+from typer import Argument, Context, Option
 
 from venvctl.errors import RootError, VenvctlError
 from venvctl.project import ComposeOptions
@@ -68,6 +68,33 @@ def complete_name(incomplete: str) -> list[str]:
     except (VenvctlError, OSError):
         return []
     return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_generation(ctx: Context, incomplete: str) -> list[str]:
+    """The numbers of the generations of the environment that was named before, for the shell."""
+    # Behind an option without its value yet, arguments are not told apart.
+    name = str(ctx.params.get("name") or next(iter(ctx.args), ""))
+    try:
+        own = Workplace.locate().own
+        found = own.environment(name).generations() if own else []
+    except (VenvctlError, OSError):
+        return []
+    return [str(one.number) for one in found if str(one.number).startswith(incomplete)]
+
+
+def complete_key(incomplete: str) -> list[str]:
+    """The keys of all snapshots, for the shell."""
+    try:
+        own = Workplace.locate().own
+        keys = own.snapshots.keys() if own else []
+    except (VenvctlError, OSError):
+        return []
+    return [key for key in keys if key.startswith(incomplete)]
+
+
+def complete_name_or_key(incomplete: str) -> list[str]:
+    """Environments, then snapshots, for the shell."""
+    return [*complete_name(incomplete), *complete_key(incomplete)]
 
 
 _NAME_HELP = "The volume's name, or in a compose project's directory its key in the compose file."

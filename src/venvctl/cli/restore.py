@@ -25,6 +25,7 @@ def restore_command(
             "--snapshot",
             metavar="KEY",
             help="A snapshot it had, or an imported one; else the one it had last.",
+            autocompletion=options.complete_key,
         ),
     ] = None,
     *,

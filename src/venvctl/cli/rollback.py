@@ -20,7 +20,11 @@ def rollback_command(
     to: Annotated[
         int | None,
         typer.Option(
-            "--to", metavar="N", min=1, help="Number of a generation; else the one before."
+            "--to",
+            metavar="N",
+            min=1,
+            help="Number of a generation; else the one before.",
+            autocompletion=options.complete_generation,
         ),
     ] = None,
     *,

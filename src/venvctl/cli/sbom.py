@@ -21,7 +21,13 @@ def sbom_command(
     name: options.Name,
     generation: Annotated[
         int | None,
-        typer.Option("--generation", metavar="N", min=1, help="Another than the current one."),
+        typer.Option(
+            "--generation",
+            metavar="N",
+            min=1,
+            help="Another than the current one.",
+            autocompletion=options.complete_generation,
+        ),
     ] = None,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="A file instead of stdout.")

@@ -24,7 +24,12 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 Key = Annotated[
-    str, typer.Argument(metavar="KEY", help="A snapshot's key, or the beginning of only one.")
+    str,
+    typer.Argument(
+        metavar="KEY",
+        help="A snapshot's key, or the beginning of only one.",
+        autocompletion=options.complete_key,
+    ),
 ]
 
 
