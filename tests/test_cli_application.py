@@ -70,6 +70,17 @@ def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> 
         assert f"\n  {verb} " in out
 
 
+@pytest.mark.parametrize("group", sorted(GROUPS))
+def test_a_group_without_a_command_is_help_too(
+    group: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([group]) == 0
+
+    out, err = capsys.readouterr()
+    assert out.startswith(f"Usage: venvctl {group} [OPTIONS] COMMAND")
+    assert err == ""
+
+
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from contextlib import ExitStack
 from functools import partial
@@ -183,6 +184,8 @@ class Doctor:
 
     def _hooks(self) -> Iterator[Finding]:
         """Whether the hooks of the repository here compare the lockfiles that there are now."""
+        if shutil.which("git") is None:
+            return  # nobody to run them
         try:
             repository = Repository.find(self._cwd)
         except UsageError:

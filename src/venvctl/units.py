@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _PROGRAM = "/usr/bin/venvctl"
 _SERVICES = ("venvctl.service", "venvctl-verify.service", "venvctl-gc.service")
 ENABLED = ("venvctl.socket", "venvctl.service", "venvctl-verify.timer", "venvctl-gc.timer")
+_LINGER = Path("/var/lib/systemd/linger")
 _SYSUSERS = Path("/etc/sysusers.d/venvctl.conf")
 
 
@@ -108,6 +110,13 @@ def install(units: Sequence[Unit], *, user: bool) -> Installation:
             hint="Have what starts your services run `venvctl daemon`; "
             "`venvctl systemd install --print` shows the units.",
         )
+    running = _runs(user=user)
+    if user and not running and _runs(user=False):
+        raise VenvctlError(
+            "This user's own systemd can't be reached; nothing was written.",
+            hint=f"`loginctl enable-linger {_user()}` as root, then log in as {_user()} or set "
+            f"XDG_RUNTIME_DIR=/run/user/{os.geteuid()}, and try again.",
+        )
     for unit in units:
         disk.make_directory(unit.path.parent)
         if not unit.path.exists() or unit.path.read_text("utf-8") != unit.text:
@@ -119,7 +128,6 @@ def install(units: Sequence[Unit], *, user: bool) -> Installation:
             "Members of the group venvctl may speak to the daemon: `usermod -aG venvctl NAME`."
         )
     manager = ("systemctl", "--user") if user else ("systemctl",)
-    running = _runs(user=user)
     if running:
         _run(*manager, "daemon-reload")
         _run(*manager, "enable", *ENABLED)
@@ -128,7 +136,7 @@ def install(units: Sequence[Unit], *, user: bool) -> Installation:
     else:
         _run(*manager, *([] if user else ["--root=/"]), "enable", *ENABLED)
         notes.append("systemd does not run here: the units start with the machine.")
-    if user:
+    if user and not (_LINGER / _user()).exists():
         notes.append(
             "It runs while you are logged in; `loginctl enable-linger` lets it run always."
         )
@@ -152,6 +160,13 @@ def _directory(*, user: bool) -> Path:
         return Path("/etc/systemd/system")
     chosen = os.environ.get("XDG_CONFIG_HOME", "")
     return (Path(chosen) if chosen else Path.home() / ".config") / "systemd" / "user"
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def _runs(*, user: bool) -> bool:

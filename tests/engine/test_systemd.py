@@ -294,6 +294,7 @@ def test_a_users_own_units_run_under_their_own_systemd(site: Site) -> None:
     installed = machine.tell(*own, "venvctl", "systemd", "install", "--user")
 
     assert "Enabled and started: venvctl.socket, venvctl.service" in installed
+    assert "enable-linger" not in installed  # it is
     state = machine.tell(
         *own, "systemctl", "--user", "show", "--property", "ActiveState", "venvctl"
     )
@@ -302,6 +303,24 @@ def test_a_users_own_units_run_under_their_own_systemd(site: Site) -> None:
     assert mode.strip() == "600 dev"
     machine.tell(*own, "systemctl", "--user", "reload", "venvctl")
     machine.tell(*own, "systemctl", "--user", "stop", "venvctl")
+
+
+def test_without_a_systemd_of_theirs_nothing_is_written(site: Site) -> None:
+    machine = site.machine
+    machine.tell("useradd", "--create-home", "--uid", "1700", "guest")
+
+    refused = machine.run(
+        "runuser", "-u", "guest", "--", "env", "HOME=/home/guest",
+        "venvctl", "systemd", "install", "--user",
+    )  # fmt: skip
+
+    assert refused.code == 1
+    assert refused.output == (
+        "Error: This user's own systemd can't be reached; nothing was written.\n"
+        "Hint: `loginctl enable-linger guest` as root, then log in as guest or set "
+        "XDG_RUNTIME_DIR=/run/user/1700, and try again.\n"
+    )
+    assert machine.run("ls", "/home/guest/.config").code != 0
 
 
 def test_systemd_itself_rates_what_is_installed(site: Site) -> None:

@@ -54,6 +54,8 @@ VERBS = {
 }
 # Verbs with verbs of their own.
 GROUPS = frozenset({"env", "hook", "snapshot", "systemd"})
+# What typer raises where a group is named alone; it keeps the class to itself.
+_HELP = "NoArgsIsHelpError"
 # Verbs that hand everything after `--` to compose.
 _COMPOSE_VERBS = frozenset({"up", "down"})
 
@@ -146,6 +148,9 @@ def run(arguments: Sequence[str]) -> int:
         render.silence_stdout()
         return ExitCode.FAILED
     except Exception as error:  # noqa: BLE001 - the last place where an error can be told
+        if isinstance(error, TyperException) and type(error).__name__ == _HELP:
+            typer.echo(error.format_message())
+            return ExitCode.DONE
         ours = translate(error)
         render.show_error(ours, command=name, as_json=as_json)
         return ours.exit_code
