@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from interpreters import target
-from venvctl import changeover
+from venvctl import changeover, timestamps
 from venvctl.environments import Event
 from venvctl.origin import Origin
 from venvctl.progress import Silent
@@ -93,7 +93,7 @@ class Estate:
             target=TARGET,
             bytecode="off",
             conflicts="last",
-            created=changeover.now(),
+            created=timestamps.now(),
             lock_digests={},
             files=tuple(
                 Origin(
@@ -122,7 +122,7 @@ class Estate:
         environment = self.environment(name)
         current = environment.current()
         environment.switch(generation)
-        time = time or changeover.now()
+        time = time or timestamps.now()
         use = Use(since=time, number=generation.number, registration=self.registration(name))
         self.root.snapshots.mark_current(generation.key, use)
         previous = current.number if current else 0

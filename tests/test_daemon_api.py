@@ -395,7 +395,7 @@ def test_nobody_learns_of_a_file_what_they_could_not_read(
 
     assert answer.status == 422
     assert answer.document["error"]["message"] == (
-        f"The lockfile {secret} can't be read by nobody, for whom it is followed."
+        f"The lockfile {secret} can't be read by nobody."
     )
     assert "root:x" not in json.dumps(answer.document)
     mine = {**registration.to_dict(), "mount": "/elsewhere"}

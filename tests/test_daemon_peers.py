@@ -93,7 +93,7 @@ def test_whatever_else_it_is_nothing_is_told_of_it(
 ) -> None:
     path = make(folder)
 
-    assert refused(path) == f"The lockfile {path} can't be read by nobody, for whom it is followed."
+    assert refused(path) == f"The lockfile {path} can't be read by nobody."
 
 
 def test_a_file_of_proc_that_its_user_can_read_has_nothing_of_ours() -> None:

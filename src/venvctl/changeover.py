@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from venvctl import delivery, rollout
+from venvctl import delivery, rollout, timestamps
 from venvctl.environments import Event
 from venvctl.errors import IntegrityError, RolloutFailedError, RolloutStuckError, VenvctlError
 from venvctl.snapshots import Use
@@ -23,11 +22,6 @@ if TYPE_CHECKING:
     from venvctl.root import Root
     from venvctl.snapshots import Snapshot
     from venvctl.trees import Tree
-
-
-def now() -> str:
-    """The time, UTC, as RFC 3339 with microseconds."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def make_generation(
@@ -99,7 +93,7 @@ def link(
             lock_digests=snapshot.lock_digests,
             files=snapshot.files,
             conflicts=snapshot.conflicts,
-            created=now(),
+            created=timestamps.now(),
         ),
     )
     return environment.numbered(number)
@@ -182,7 +176,7 @@ def note_current(registration: Registration, generation: Generation, root: Root)
     if generation.key not in root.snapshots:
         return  # somebody removed it; what runs goes on running
     if root.snapshots.latest(registration.name) != (generation.key, generation.number):
-        use = Use(since=now(), number=generation.number, registration=registration)
+        use = Use(since=timestamps.now(), number=generation.number, registration=registration)
         root.snapshots.mark_current(generation.key, use)
 
 
@@ -218,7 +212,7 @@ def _record(environment: Environment, kind: str, notes: tuple[str, ...]) -> None
     current = environment.current()
     environment.record(
         Event(
-            time=now(),
+            time=timestamps.now(),
             kind=kind,
             generation=current.number if current else 0,
             key=current.key if current else "",

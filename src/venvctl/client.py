@@ -6,6 +6,7 @@ listened to.
 
 from __future__ import annotations
 
+import grp
 import http.client
 import json
 import os
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from venvctl.progress import Progress
 
+# Whose members may speak to the system's daemon, where there is such a group.
+GROUP = "venvctl"
 _SYSTEM = Path("/run/venvctl/control.sock")
 _CONNECT_SECONDS = 2.0
 # A daemon that does not even say how it is for so long is none that can be worked with.
@@ -82,11 +85,20 @@ def connect(path: Path) -> socket.socket:
         connection.close()
         hint = "Start it: `systemctl start venvctl`, or `venvctl daemon`."
         if isinstance(error, PermissionError):
-            hint = "Ask for membership in the socket's group (`usermod -aG venvctl USER`)."
+            name = group_name(path.stat().st_gid) if is_there(path) else GROUP
+            hint = f"Ask for membership in the socket's group (`usermod -aG {name} USER`)."
         raise DaemonUnreachableError(
             f"No daemon answers on {path}: {error.strerror or error}.", hint=hint
         ) from error
     return connection
+
+
+def group_name(number: int) -> str:
+    """Name of a socket's group; the usual one where it is root's own, or has none."""
+    try:
+        return grp.getgrgid(number).gr_name if number else GROUP
+    except KeyError:
+        return GROUP
 
 
 def find(root: Path | None = None) -> Client | None:

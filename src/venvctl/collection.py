@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from venvctl import changeover, disk, plan, probe, retention, trees
+from venvctl import disk, plan, probe, retention, timestamps, trees
 from venvctl.environments import Event
 from venvctl.errors import ConfigurationError, IntegrityError
 from venvctl.seal import Seal
@@ -299,7 +299,7 @@ def _remove(garbage: Garbage, root: Root, progress: Progress) -> None:
         environment = root.environment(name)
         environment.remove_stale_links()
         notes = tuple(f"generation {each.number} ({each.key})" for each in generations)
-        environment.record(Event(time=changeover.now(), kind="removal", notes=notes))
+        environment.record(Event(time=timestamps.now(), kind="removal", notes=notes))
     for snapshot in garbage.snapshots:
         root.snapshots.remove(snapshot.name)
     for tree in garbage.trees:

@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
-from venvctl import contact, health, pacing, rollout
+from venvctl import contact, health, pacing, rollout, timestamps
+from venvctl.environments import Event
 from venvctl.errors import (
     EngineError,
     IntegrityError,
@@ -295,8 +296,17 @@ def _go_back(
         _begin_to_go_back(environment, engine, trouble)
     state = environment.state()
     good = environment.numbered(state.back_to)
-    if environment.current() != good:
+    bad = environment.current()
+    if bad != good:
         environment.switch(good)
+        event = Event(
+            time=timestamps.now(),
+            kind="switch",
+            generation=good.number,
+            key=good.key,
+            previous=bad.number if bad else 0,
+        )
+        environment.record(event)
     tour = _Tour(environment, engine, progress)
     again = _go(tour, back=True)
     if again is not None:

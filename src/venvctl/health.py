@@ -110,7 +110,8 @@ def judge(
 def _judge_ended(container: Container, start: Start, *, by_hand: bool) -> Verdict:
     if by_hand:
         return Verdict(health=Health.GONE, because=f"its user made it {container.state}")
-    because = f"it ended with exit code {container.exit_code}"
+    # Where it runs again, the engine has forgotten.
+    because = "it ended" + ("" if container.running else f" with exit code {container.exit_code}")
     if container.restart_count > start.restart_count or container.state == "restarting":
         because += ", and the engine started it again"
     return Verdict(health=Health.BAD, because=because)

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from venvctl import acquisition, changeover, dependencies, survey
+from venvctl import acquisition, changeover, dependencies, survey, timestamps
 from venvctl.generations import Assembly
 from venvctl.smoke import Trial
 from venvctl.snapshots import Snapshot
@@ -126,7 +126,7 @@ class Preparation:
             target=self._target,
             bytecode=specification.bytecode,
             conflicts=specification.conflicts,
-            created=changeover.now(),
+            created=timestamps.now(),
             lock_digests=dict(lock.digests),
             files=acquired.files,
             environments={},

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from venvctl import changeover, disk, interpreters, rollout, trees, volumes
+from venvctl import changeover, disk, interpreters, rollout, timestamps, trees, volumes
 from venvctl.environments import Event
 from venvctl.errors import RolloutStuckError, TargetError, UsageError
 from venvctl.policy import ChangeKind
@@ -94,7 +94,7 @@ def _rebuild(
     held = {key: why for key, why in state.held.items() if key != chosen.key}
     if left is not None and left.key != chosen.key:
         # As after a rollback: a follower must not bring back what the user left.
-        held[left.key] = f"`venvctl restore` left generation {left.number} at {changeover.now()}"
+        held[left.key] = f"`venvctl restore` left generation {left.number} at {timestamps.now()}"
     environment.save_state(dataclasses.replace(state, held=held))
     generation = changeover.make_generation(chosen, environment, root, progress)
     if lost:
@@ -110,7 +110,7 @@ def _rebuild(
     volumes.ensure(root.engine, environment, registration.labels)
     environment.record(
         Event(
-            time=changeover.now(),
+            time=timestamps.now(),
             kind="restore",
             generation=generation.number,
             key=generation.key,

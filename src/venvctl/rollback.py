@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from venvctl import changeover, interpreters, plan, volumes
+from venvctl import changeover, interpreters, plan, timestamps, volumes
 from venvctl.environments import Event
 from venvctl.errors import UsageError
 
@@ -69,13 +69,13 @@ def rollback(name: str, root: Root, *, to: int | None, progress: Progress) -> Ro
         changes = plan.differences(snapshots.load(left.key).files, snapshot.files)
         state = environment.state()
         held = {key: why for key, why in state.held.items() if key != goal.key}
-        held[left.key] = f"`venvctl rollback` left generation {left.number} at {changeover.now()}"
+        held[left.key] = f"`venvctl rollback` left generation {left.number} at {timestamps.now()}"
         # Before the switch: a follower that sees the switch must see the hold too.
         environment.save_state(dataclasses.replace(state, held=held))
         changeover.switch(registration, goal, root, restart=True, fall_back=False)
         environment.record(
             Event(
-                time=changeover.now(),
+                time=timestamps.now(),
                 kind="rollback",
                 generation=goal.number,
                 key=goal.key,

@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from venvctl import changeover, interpreters, lockfiles, plan, survey, volumes
+from venvctl import changeover, interpreters, lockfiles, plan, survey, timestamps, volumes
 from venvctl.environments import Event
 from venvctl.errors import LockChangedError, RolloutFailedError, RolloutStuckError, VenvctlError
 from venvctl.lockfiles import Recording
@@ -258,7 +258,7 @@ def _record(work: Work, result: SyncResult) -> None:
     """One line of history for each sync that looked at anything."""
     work.environment.record(
         Event(
-            time=changeover.now(),
+            time=timestamps.now(),
             kind="sync",
             generation=result.generation,
             key=result.key,
@@ -280,7 +280,7 @@ def _note_failure(work: Work, look: Look, error: VenvctlError) -> None:
         )
         environment.record(
             Event(
-                time=changeover.now(),
+                time=timestamps.now(),
                 kind="failure",
                 generation=look.number,
                 reasons=look.reasons,

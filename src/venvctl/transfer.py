@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from packaging.version import Version
 
-from venvctl import changeover, compression, disk, parcel, tarball, wheels
+from venvctl import compression, disk, parcel, tarball, timestamps, wheels
 from venvctl.archives import Limits
 from venvctl.errors import CorruptFileError, IntegrityError, VenvctlError
 from venvctl.parcel import Parcel, ParcelFile
@@ -185,7 +185,7 @@ def import_snapshot(
         had = root.snapshots.load(content.key).environments
         for registration in registrations:
             if registration.name not in had:
-                use = Use(since=changeover.now(), number=0, registration=registration)
+                use = Use(since=timestamps.now(), number=0, registration=registration)
                 root.snapshots.mark_current(content.key, use)
     if content.built:
         progress.warn(
@@ -340,7 +340,7 @@ def _snapshot(content: Parcel) -> Snapshot:
         target=content.target,
         bytecode=content.bytecode,
         conflicts=content.conflicts,
-        created=changeover.now(),
+        created=timestamps.now(),
         lock_digests={},
         files=tuple(each.origin for each in content.files),
         environments={},

@@ -159,6 +159,8 @@ def _last(each: EnvironmentStatus, *, verbose: bool) -> list[Line]:
     if each.last is None:
         return []
     notes = "; ".join(each.last.notes)
+    if each.error and each.error.splitlines()[0] in notes:
+        notes = ""  # it was said above
     lines = [Line(f"last: {each.last.kind} at {each.last.time}" + (f": {notes}" if notes else ""))]
     if verbose:
         lines += [Line(f"because {reason}", Tone.QUIET, 1) for reason in each.last.reasons]

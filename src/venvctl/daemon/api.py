@@ -9,6 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from venvctl import catalogue, comparison, sitepackages
+from venvctl.client import group_name
 from venvctl.daemon import metrics, streams, work
 from venvctl.daemon.peers import Rights, Sight
 from venvctl.daemon.responses import (
@@ -95,8 +96,8 @@ class Api:
             who = "the root's owner" if route.least is Rights.OWNER else "a member of its group"
             raise ForbiddenError(
                 f"{request.peer.name} may not do this: the daemon takes it from {who} alone.",
-                hint="Add the user to the control socket's group (`usermod -aG venvctl USER`), "
-                "or ask the owner."
+                hint="Add the user to the control socket's group (`usermod -aG "
+                f"{group_name(self._group)} USER`), or ask the owner."
                 if route.least is Rights.MEMBER
                 else "Ask the owner, or root.",
             )

@@ -10,14 +10,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from venvctl import disk
-from venvctl.client import connect, socket_path
+from venvctl.client import GROUP, connect, socket_path
 from venvctl.errors import BusyError, DaemonUnreachableError, RootError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-GROUP = "venvctl"
 _MODE = 0o660
 _BACKLOG = 64
 

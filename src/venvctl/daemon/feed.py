@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from venvctl.changeover import now
+from venvctl.timestamps import now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

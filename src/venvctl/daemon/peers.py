@@ -137,7 +137,7 @@ def _read_as(uid: int, path: Path, limit: int) -> bytes:
     except KeyError:
         raise LockError(f"The lockfile {path} is followed for user {uid}, who is gone.") from None
     refusal = LockError(
-        f"The lockfile {path} can't be read by {account.pw_name}, for whom it is followed.",
+        f"The lockfile {path} can't be read by {account.pw_name}.",
         hint=f"Let {account.pw_name} read it, or sync it from an account that can.",
     )
     if not _is_readable(account, groups, str(path)):

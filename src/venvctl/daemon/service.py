@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from venvctl import changeover, plan, settings
+from venvctl import plan, settings, timestamps
 from venvctl.daemon.feed import Feed
 from venvctl.daemon.metrics import Gauges, Metrics, Tally
 from venvctl.daemon.orders import Interrupted
@@ -51,7 +51,7 @@ class Service:
 
     def __init__(self, root: Root, notifier: Notifier, *, workers: int = WORKERS) -> None:
         self.root = root
-        self.started = changeover.now()
+        self.started = timestamps.now()
         self.feed = Feed()
         self.tally = Tally()
         self.metrics = Metrics(self.tally, self.gauges, root)
