@@ -7,16 +7,14 @@ import json
 import shutil
 import socket
 import subprocess
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
-from urllib.request import urlopen
+from typing import TYPE_CHECKING
 
 from measurement import Comparison, in_turns, run, seconds
+from watching import DEADLINE, SERVER, SHARED, Watching, version
 from workplace import IMAGE, TOOLS
 
 if TYPE_CHECKING:
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
     from workplace import Workplace
 
 _TURNS = 5
-_DEADLINE = 120.0  # seconds
 _IMPORTED = ("flask", "httpx", "pydantic", "redis", "requests", "sqlalchemy")
 # The wheels are beside, as if they came from an index next door; both compile.
 _INSTALL = {
@@ -35,27 +32,14 @@ _INSTALL = {
     " --no-deps --python /venv/bin/python --requirement /requirements.lock",
 }
 _MAKE = "python3 -m venv --without-pip /venv"
-# Says which version it serves; ends at once when it is told to.
-_SERVER = """
-import http.server, importlib.metadata, os, signal
-signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-class Page(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(importlib.metadata.version("idna").encode())
-    def log_message(self, *_):
-        pass
-http.server.ThreadingHTTPServer(("", 8000), Page).serve_forever()
-"""
 
 
 def service(port: int = 0) -> dict[str, object]:
     """A service that serves the version of a package in its environment."""
     document: dict[str, object] = {
         "image": IMAGE,
-        "command": ["/venv/bin/python", "-c", _SERVER],
-        "volumes": ["venv:/venv"],
+        "command": ["/venv/bin/python", "-c", SERVER],
+        "volumes": ["venv:/venv", SHARED],
         "labels": {"venvctl.grace": "300ms"},
     }
     return document | ({"ports": [f"127.0.0.1:{port}:8000"]} if port else {})
@@ -63,32 +47,31 @@ def service(port: int = 0) -> dict[str, object]:
 
 def served(place: Workplace) -> Iterator[Comparison]:
     """From a saved lock to a container that serves it, and how long that one is away."""
-    port = _free_port()
-    directory = place.project("ours", {"web": service(port)}, place.lock())
+    directory = place.project("ours", {"web": service(_free_port())}, place.lock())
     place.venvctl("up", cwd=directory)
     peers = _peers(place)
     turns = place.turns(_TURNS)
     took: dict[str, list[float]] = {}
     aways: list[float] = []
     for change in place.changes[:turns]:
-        with _Watching(port, change) as watching:
+        with Watching(directory, change) as watching:
             shutil.copyfile(place.lock(change), directory / "requirements.lock")
             place.venvctl("up", cwd=directory)
             watching.wait()
         took.setdefault("venvctl up", []).append(watching.seconds)
         aways.append(watching.away)
         for peer in peers:
-            with _Watching(peer.port, change) as watching:
+            with Watching(peer.directory, change) as watching:
                 shutil.copyfile(place.lock(change), peer.directory / "requirements.lock")
                 place.docker("compose", *peer.command, cwd=peer.directory)
                 watching.wait()
             took.setdefault(peer.what, []).append(watching.seconds)
     container = place.docker("compose", "ps", "--quiet", "web", cwd=directory)
-    restarts = [_restart(place, container, port) for _ in range(turns)]
+    restarts = [_restart(place, container, directory) for _ in range(turns)]
     # Further versions: a generation that is there already would only be switched to.
     with _following(place, directory):
         for change in place.changes[turns : 2 * turns]:
-            with _Watching(port, change) as watching:
+            with Watching(directory, change) as watching:
                 shutil.copyfile(place.lock(change), directory / "requirements.lock")
                 watching.wait()
             took.setdefault("venvctl up --watch", []).append(watching.seconds)
@@ -156,14 +139,13 @@ class _Peer:
 
     Attributes:
         what: for the table. goal: what venvctl may take of its time.
-        directory: its compose project. port: where it serves.
+        directory: its compose project.
         command: of compose, after which it serves the lock that is there then.
     """
 
     what: str
     goal: float
     directory: Path
-    port: int
     command: tuple[str, ...]
 
 
@@ -190,11 +172,9 @@ def _peers(place: Workplace) -> list[_Peer]:
                 what = f"`docker compose restart`: installs with {tool} at start, wheels at hand"
                 _write_entrypoint(directory, tool, port, wheels)
             place.docker("compose", "up", "--detach", "--build", cwd=directory)
-            with _Watching(port, place.version) as watching:
+            with Watching(directory, place.version) as watching:
                 watching.wait()
-            found.append(
-                _Peer(what=what, goal=goal, directory=directory, port=port, command=command)
-            )
+            found.append(_Peer(what=what, goal=goal, directory=directory, command=command))
     return found
 
 
@@ -202,7 +182,7 @@ def _write_image(directory: Path, tool: str, port: int, wheels: Path) -> None:
     shutil.copytree(wheels, directory / "wheels")
     shutil.copyfile(TOOLS / "uv", directory / "uv")
     (directory / "uv").chmod(0o755)
-    (directory / "server.py").write_text(_SERVER)
+    (directory / "server.py").write_text(SERVER)
     (directory / "Dockerfile").write_text(
         f"FROM {IMAGE}\n"
         "COPY uv /uv\n"
@@ -212,12 +192,12 @@ def _write_image(directory: Path, tool: str, port: int, wheels: Path) -> None:
         "COPY server.py /server.py\n"
         'CMD ["/venv/bin/python", "/server.py"]\n'
     )
-    document = {"services": {"web": {"build": ".", "ports": [f"127.0.0.1:{port}:8000"]}}}
-    (directory / "compose.yaml").write_text(json.dumps(document))  # JSON is YAML
+    web = {"build": ".", "ports": [f"127.0.0.1:{port}:8000"], "volumes": [SHARED]}
+    (directory / "compose.yaml").write_text(json.dumps({"services": {"web": web}}))
 
 
 def _write_entrypoint(directory: Path, tool: str, port: int, wheels: Path) -> None:
-    (directory / "server.py").write_text(_SERVER)
+    (directory / "server.py").write_text(SERVER)
     script = f"[ -d /venv ] || {_MAKE}; {_INSTALL[tool]} && exec /venv/bin/python /server.py"
     web = {
         "image": IMAGE,
@@ -228,6 +208,7 @@ def _write_entrypoint(directory: Path, tool: str, port: int, wheels: Path) -> No
             f"{TOOLS}/uv:/uv:ro",
             "./requirements.lock:/requirements.lock:ro",
             "./server.py:/server.py:ro",
+            SHARED,
         ],
     }
     (directory / "compose.yaml").write_text(json.dumps({"services": {"web": web}}))
@@ -265,7 +246,7 @@ def _following(place: Workplace, directory: Path) -> Iterator[None]:
             stderr=subprocess.STDOUT,
         )
     try:
-        deadline = time.monotonic() + _DEADLINE
+        deadline = time.monotonic() + DEADLINE
         while b"following" not in (place.folder / "watch.log").read_bytes():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise TimeoutError((place.folder / "watch.log").read_text())
@@ -273,72 +254,19 @@ def _following(place: Workplace, directory: Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(_DEADLINE)
+        process.wait(DEADLINE)
 
 
-def _restart(place: Workplace, container: str, port: int) -> float:
+def _restart(place: Workplace, container: str, directory: Path) -> float:
     """How long a container is away that is restarted, and nothing else."""
-    version = _version(port)
-    with _Watching(port) as watching:
+    known = version(directory)
+    with Watching(directory) as watching:
         place.docker("restart", container)
-        deadline = time.monotonic() + _DEADLINE
-        while _version(port) != version and time.monotonic() < deadline:
+        deadline = time.monotonic() + DEADLINE
+        while version(directory) != known and time.monotonic() < deadline:
             time.sleep(0.005)
+        time.sleep(0.1)  # in which it is seen, too
     return watching.away
-
-
-class _Watching:
-    """Asks a port many times a second for the version that it serves.
-
-    Args:
-        port: on this host.
-        awaited: ``name==version`` that is waited for, or only the version.
-
-    Attributes:
-        away: the longest time without an answer, in seconds.
-        seconds: how long it took until the awaited version was served.
-    """
-
-    def __init__(self, port: int, awaited: str = "") -> None:
-        self.away = 0.0
-        self.seconds = 0.0
-        self._awaited = awaited.rpartition("=")[2]
-        self._port = port
-        self._done = threading.Event()
-        self._seen = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def wait(self) -> None:
-        """Return when the awaited version is served."""
-        if not self._seen.wait(_DEADLINE):
-            raise TimeoutError(f"version {self._awaited} is not served")
-
-    def _watch(self) -> None:
-        begin = last = time.perf_counter()
-        while not self._done.wait(0.004):
-            if version := _version(self._port):
-                now = time.perf_counter()
-                self.away = max(self.away, now - last)
-                if version == self._awaited and not self.seconds:
-                    self.seconds = now - begin
-                    self._seen.set()
-                last = now
-
-
-def _version(port: int) -> str:
-    try:
-        with urlopen(f"http://127.0.0.1:{port}/", timeout=1.0) as answer:
-            return str(answer.read().decode())
-    except (OSError, HTTPException):
-        return ""
 
 
 def _free_port() -> int:
