@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import threading
 import time
@@ -85,7 +86,7 @@ class Watching:
 
 def version(directory: Path) -> str:
     """What a project's service serves; empty while it does not."""
-    connection = _Connection(directory / "seen" / "socket")
+    connection = _Connection(directory / "seen")
     try:
         connection.request("GET", "/")
         return connection.getresponse().read().decode()
@@ -96,11 +97,17 @@ def version(directory: Path) -> str:
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
+    """One to the socket in a folder, however long its path is: an address has 108 bytes."""
+
+    def __init__(self, folder: Path) -> None:
         super().__init__("localhost", timeout=1.0)
-        self._path = path
+        self._folder = folder
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        folder = os.open(self._folder, os.O_PATH)
+        try:
+            self.sock = socket.socket(socket.AF_UNIX)
+            self.sock.settimeout(self.timeout)
+            self.sock.connect(f"/proc/self/fd/{folder}/socket")
+        finally:
+            os.close(folder)
