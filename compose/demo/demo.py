@@ -72,7 +72,7 @@ def first_line(process: subprocess.Popen[str]) -> str:
     threading.Thread(target=read, daemon=True).start()
     require(
         printed.wait(PAGE_DEADLINE) and bool(lines),
-        f"venvctl up --watch said nothing in {PAGE_DEADLINE:.0f} s (exit code {process.poll()}).",
+        f"{process.args!r} said nothing in {PAGE_DEADLINE:.0f} s (exit code {process.poll()}).",
     )
     return lines[0]
 
@@ -106,8 +106,11 @@ def follow(project: Project, old: Page) -> Page:
         try:
             say(first_line(watching), "   | ")
             update = (HERE / "requirements.update.lock").read_text(encoding="utf-8")
-            save(update, project.directory / LOCK)
-            saved = time.monotonic()
+            with project.next_start() as started:
+                save(update, project.directory / LOCK)
+                saved = time.monotonic()
+                # Who asks a container that is away is put off by the kernel for up to a second.
+                first_line(started)
             new = project.await_page(change.new)
             say(f"from lock saved to page served: {time.monotonic() - saved:.2f} s")
             require(new.key != old.key, f"the generation is still {old.prefix}.")

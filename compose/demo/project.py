@@ -14,9 +14,13 @@ import subprocess
 import sys
 import textwrap
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HERE = Path(__file__).resolve().parent
 SERVICE = "web"
@@ -203,6 +207,19 @@ class Project:
         container = self.docker("compose", "ps", "--quiet", SERVICE).strip()
         require(bool(container), f"the service {SERVICE} has no running container.")
         return self.docker("inspect", "--format", "{{.Id}} {{.State.StartedAt}}", container)
+
+    @contextmanager
+    def next_start(self) -> Iterator[subprocess.Popen[str]]:
+        """Run what prints a line when a container of the project starts, from now on."""
+        events = self.start(
+            *(self._docker, "events", "--format", "{{.Time}}", "--since", f"{time.time():.9f}"),
+            *("--filter", f"label=com.docker.compose.project={self.name}"),
+            *("--filter", "event=start"),
+        )
+        try:
+            yield events
+        finally:
+            interrupt(events)
 
     def leftovers(self) -> dict[str, list[str]]:
         """Return what the engine still has of the project: IDs or names by kind."""
