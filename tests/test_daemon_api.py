@@ -26,6 +26,7 @@ from venvctl.daemon.api import ROUTES, Api
 from venvctl.daemon.notify import Notifier
 from venvctl.daemon.server import Server
 from venvctl.daemon.service import Service
+from venvctl.daemon.work import SYNC_FIELDS
 from venvctl.daemon.worker import Ended
 from venvctl.environments import Event
 from venvctl.progress import Silent
@@ -175,6 +176,7 @@ def test_what_there_is_not_is_said_in_the_envelope(running: Running) -> None:
         ('{"files": {"/a": "\\ud800"}}', "files in the request has text that stands for no bytes."),
         ('{"registration": {}}', "name is missing in the request."),
         ('{"registration": []}', "the request is not a JSON object."),
+        ('{"Force": true}', "Force in the request is no field of it."),
     ],
 )
 def test_a_body_that_means_nothing_says_where_it_is_wrong(
@@ -187,6 +189,26 @@ def test_a_body_that_means_nothing_says_where_it_is_wrong(
     assert answer.status == 400
     assert answer.document["error"]["code"] == "usage"
     assert message in answer.document["error"]["message"]
+
+
+def test_a_misspelt_field_is_refused_before_anything_is_done(
+    running: Running, tmp_path: Path
+) -> None:
+    registered(running, tmp_path)
+
+    answer = running.ask("POST", "/v1/environments/shop_venv/rollback", '{"number": 3}')
+
+    assert answer.document == failure(
+        "usage", "number in the request is no field of it.", "There is to.", command="rollback"
+    )
+
+
+def test_the_document_has_every_field_of_a_sync(running: Running) -> None:
+    document = running.ask("GET", "/v1/openapi.json").document
+
+    described = document["components"]["schemas"]["SyncRequest"]["properties"]
+
+    assert set(described) == set(SYNC_FIELDS)
 
 
 def test_history_and_list_are_what_the_commands_have(running: Running, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ class RollbackResult:
     Attributes:
         generation: number of the current one now. previous: of the one that was left.
         key: of the current one. held: key of the one that was left, which no sync brings back until
-            the lock selects another or is told to by `--force`.
+            the lock selects another or is told to by `--force`; empty where both are of one key.
         changes: packages that differ between the two.
         steps: what happened to each container.
     """
@@ -69,7 +69,10 @@ def rollback(name: str, root: Root, *, to: int | None, progress: Progress) -> Ro
         changes = plan.differences(snapshots.load(left.key).files, snapshot.files)
         state = environment.state()
         held = {key: why for key, why in state.held.items() if key != goal.key}
-        held[left.key] = f"`venvctl rollback` left generation {left.number} at {timestamps.now()}"
+        if left.key != goal.key:
+            held[left.key] = (
+                f"`venvctl rollback` left generation {left.number} at {timestamps.now()}"
+            )
         # Before the switch: a follower that sees the switch must see the hold too.
         environment.save_state(dataclasses.replace(state, held=held))
         changeover.switch(registration, goal, root, restart=True, fall_back=False)
@@ -89,15 +92,22 @@ def rollback(name: str, root: Root, *, to: int | None, progress: Progress) -> Ro
         generation=goal.number,
         previous=left.number,
         key=goal.key,
-        held=left.key,
+        held="" if left.key == goal.key else left.key,
         changes=changes,
         steps=steps,
     )
 
 
 def _before(environment: Environment, left: Generation) -> Generation:
-    """The generation that was current before this one came, else the latest older one."""
-    there = {generation.number: generation for generation in environment.generations()}
+    """The generation that was current before this one came, else the latest older one.
+
+    One of the same key is none: the containers would be restarted for nothing.
+    """
+    there = {
+        generation.number: generation
+        for generation in environment.generations()
+        if generation.key != left.key
+    }
     for event in reversed(environment.history()):
         came = event.kind in {"sync", "restore"} and event.generation == left.number
         if came and event.previous in there and event.previous != left.number:
@@ -105,7 +115,8 @@ def _before(environment: Environment, left: Generation) -> Generation:
     older = [generation for generation in there.values() if generation.number < left.number]
     if not older:
         raise UsageError(
-            f"Environment {environment.name} has no earlier generation than {left.number}.",
+            f"Environment {environment.name} has no earlier generation than {left.number} with "
+            "other files.",
             hint=f"`venvctl history {environment.name}` shows what there was; a snapshot of it "
             f"comes back with `venvctl restore {environment.name} --snapshot KEY`.",
         )

@@ -8,6 +8,7 @@ import pytest
 
 from venvctl.errors import UsageError
 from venvctl.plan import Action
+from venvctl.restore import restore
 from venvctl.rollback import rollback
 from venvctl.sync import SyncOptions
 from world import wait_for
@@ -74,7 +75,22 @@ def test_going_back_twice_goes_further_back(world: World) -> None:
     assert (first.generation, second.generation) == (2, 1)
     with pytest.raises(UsageError) as caught:
         rollback(world.name, world.root, to=None, progress=world.progress)
-    assert caught.value.message == f"Environment {world.name} has no earlier generation than 1."
+    assert caught.value.message == (
+        f"Environment {world.name} has no earlier generation than 1 with other files."
+    )
+
+
+def test_one_with_the_same_files_is_nothing_to_go_back_to_unless_it_is_named(world: World) -> None:
+    for version in ("1.0", "2.0"):
+        world.write_lock(world.wheel("alpha", version))
+        world.sync()
+    restore(world.name, world.root, snapshot=None, progress=world.progress)
+
+    named = rollback(world.name, world.root, to=2, progress=world.progress)
+
+    assert (named.previous, named.held) == (3, "")
+    assert world.environment.state().held == {}
+    assert rollback(world.name, world.root, to=None, progress=world.progress).generation == 1
 
 
 def test_a_number_that_is_not_there_is_an_error_that_names_those_that_are(world: World) -> None:

@@ -97,9 +97,9 @@ def test_every_verb_prints_the_same_and_ends_the_same(shops: Shops) -> None:
     assert '"action": "keep"' in shops.both("sync", "--force", "--json")
     assert shops.both("rollback", "ENV", "--to", "7", "--json").startswith("2\n")
     assert "generation 2 restored and current" in shops.both("restore", "ENV")
-    assert "is current again" in shops.both("rollback", "venv")
+    assert "is current again" in shops.both("rollback", "venv", "--to", "1")
     assert "is mounted by" in shops.both("env", "rm", "ENV")
-    assert "generation 1, another one is held" in shops.both("status")
+    assert "generation 1, up to date" in shops.both("status")
     shops.both("down")
 
     # The one with a daemon did not do it by itself.

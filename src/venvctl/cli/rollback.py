@@ -39,6 +39,8 @@ def rollback_command(
     with display(as_json=json) as progress:
         result = backend.rollback(name, to=to, progress=progress)
     was = f"in place of {result.previous}, which is held"
+    if not result.held:
+        was = f"in place of {result.previous}, which has the same files"
     return Answer(
         data=result,
         lines=(

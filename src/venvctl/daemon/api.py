@@ -122,16 +122,28 @@ def _find(request: Request) -> tuple[Route, str]:
     )
 
 
-def _body(request: Request) -> Document:
-    """The request's JSON object; an empty body is an empty object."""
+def _body(request: Request, *known: str) -> Document:
+    """The request's JSON object; an empty body is an empty object.
+
+    Args:
+        request: whose.
+        known: its fields; a misspelt one must not have something else done than was meant.
+    """
     try:
         value = json.loads(request.body) if request.body.strip() else {}
     except (ValueError, RecursionError) as error:
         raise UsageError(f"The request's body is no JSON: {error}.") from None
     try:
-        return Document.parse(value, "the request")
+        body = Document.parse(value, "the request")
     except ConfigurationError as error:
         raise UsageError(error.message) from None
+    unknown = sorted(body.fields.keys() - set(known)) if known else []
+    if unknown:
+        raise UsageError(
+            f"{unknown[0]} in the request is no field of it.",
+            hint=f"There {'is' if len(known) == 1 else 'are'} {', '.join(known)}.",
+        )
+    return body
 
 
 def _known(api: Api, name: str) -> str:
@@ -198,7 +210,7 @@ def _snapshot(api: Api, _request: Request, name: str) -> Response:
 
 
 def _register(api: Api, request: Request, name: str) -> Response:
-    registration = work.SyncWish.parse(_body(request)).registration
+    registration = work.SyncWish.parse(_body(request, "registration")).registration
     if registration is None:
         raise UsageError("registration is missing in the request.")
     _check_name(registration, name)
@@ -223,7 +235,7 @@ def _check_name(registration: Registration, name: str) -> None:
 
 
 def _sync(api: Api, request: Request, name: str) -> Response:
-    wish = work.SyncWish.parse(_body(request))
+    wish = work.SyncWish.parse(_body(request, *work.SYNC_FIELDS))
     if wish.registration is None:
         _known(api, name)
     else:
@@ -234,14 +246,14 @@ def _sync(api: Api, request: Request, name: str) -> Response:
 
 
 def _rollback(api: Api, request: Request, name: str) -> Response:
-    to = work.number(_body(request), "to")
+    to = work.number(_body(request, "to"), "to")
     return streams.ordered(
         api.service, request, name, work.rollback_order(api.service, _known(api, name), to)
     )
 
 
 def _restore(api: Api, request: Request, name: str) -> Response:
-    snapshot = work.word(_body(request), "snapshot")
+    snapshot = work.word(_body(request, "snapshot"), "snapshot")
     if not api.service.root.snapshots.of(name):
         _known(api, name)  # one whose registration was lost can be restored all the same
     return streams.ordered(

@@ -33,6 +33,19 @@ if TYPE_CHECKING:
     from venvctl.removal import RemoveResult
     from venvctl.rollout import StepResult
 
+# Of a request for a sync.
+SYNC_FIELDS = (
+    "force",
+    "dry_run",
+    "offline",
+    "accept",
+    "restart",
+    "defer_rollout",
+    "recreated",
+    "registration",
+    "files",
+    "wait",
+)
 _WAIT_MOST = 60.0  # seconds for another writer; it takes up a worker
 
 
