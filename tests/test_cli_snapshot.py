@@ -120,6 +120,45 @@ def test_the_last_snapshot_of_an_environment_is_told_as_such(
     assert data["wheels"] == ["alpha-1.1-py3-none-any.whl", "beta-2.0-py3-none-any.whl"]
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_one_that_can_not_be_read_is_listed_stops_a_collection_and_can_be_forgotten(
+    standing: Standing, capsys: pytest.CaptureFixture[str], *, lost: bool
+) -> None:
+    standing.environment.remove_generation(standing.environment.numbered(1))
+    folder = standing.root.snapshots.path("a" * 32)
+    facts = folder / "snapshot.json"
+    why = "has lost its snapshot.json."
+    if lost:
+        facts.unlink()
+    else:
+        facts.write_bytes(facts.read_bytes().replace(b"/venv", b"/wenv", 1))
+        why = "can't be read: it is not what its own digest says."
+    message = f"Snapshot {'a' * 32} in {folder} {why}"
+    hint = (
+        "`venvctl verify --repair` writes it anew if a generation of it is left; else "
+        f"`venvctl snapshot rm {'a' * 32}` forgets it."
+    )
+
+    assert run(["snapshot", "list"]) == 0
+    assert capsys.readouterr().out == (
+        f"KEY{' ' * 31}CREATED               PYTHON  PACKAGES       ENVIRONMENTS\n"
+        f"{'a' * 32}  -                     -       can't be read  -\n"
+        f"{'b' * 32}  2026-01-01T11:00:00Z  3.11.2  2              {NAME}\n"
+        f"{message} {hint}\n"
+    )
+    assert run(["gc"]) == 6
+    assert capsys.readouterr().err == f"Error: {message} Nothing was removed.\nHint: {hint}\n"
+    # Another one is not kept from being restored by it; of this one nobody knows whose it was.
+    assert run(["restore", NAME]) == 6
+    assert run(["snapshot", "show", "b"]) == 0
+    capsys.readouterr()
+
+    assert run(["snapshot", "rm", "a"]) == 0
+    assert capsys.readouterr().out == f"{'a' * 32}: forgotten\n"
+    assert standing.root.snapshots.keys() == ["b" * 32]
+    assert not folder.exists()
+
+
 def test_no_snapshot_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

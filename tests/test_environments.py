@@ -11,8 +11,9 @@ import pytest
 
 from estate import Estate
 from venvctl import disk
-from venvctl.environments import Environment, Event, State
+from venvctl.environments import Environment, Event
 from venvctl.errors import BusyError, IntegrityError, UsageError
+from venvctl.state import State
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import threading
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import venvctl
-from venvctl import gate
+from venvctl import gate, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +90,7 @@ def record(tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> d
 def ask(record: object, *arguments: str) -> int | None:
     """Leave the record, and ask what it answers."""
     path = Path(gate.record_path(os.environ["VENVCTL_ROOT"], arguments))
-    path.write_text(record if isinstance(record, str) else json.dumps(record))
+    path.write_bytes(stamp.stamped(record) if isinstance(record, dict) else str(record).encode())
     return gate.answer(arguments)
 
 

@@ -18,13 +18,13 @@ import venvctl
 from venvctl import disk, hookfiles, hooklocks, hooks
 from venvctl.checks.finding import Finding, ok, warning
 from venvctl.doctor import Doctor
-from venvctl.environments import State
 from venvctl.errors import UsageError
 from venvctl.hookfiles import Placement
 from venvctl.registration import Registration
 from venvctl.repository import Repository
 from venvctl.root import Root
 from venvctl.specification import EnvironmentSpecification
+from venvctl.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

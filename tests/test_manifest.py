@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from restamp import replaced
 from venvctl.manifest import EntryPoint, Manifest, ManifestFile
 
 MANIFEST = Manifest(
@@ -55,7 +56,7 @@ def test_says_what_is_wrong(before: bytes, after: bytes, message: str) -> None:
     data = MANIFEST.to_json()
     assert before in data
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is asserted
-        Manifest.from_json(data.replace(before, after))
+        Manifest.from_json(replaced(data, before, after))
     assert str(caught.value) == message
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING
 
 import pytest
 
+from restamp import change
 from venvctl.errors import ConfigurationError, UsageError
 from venvctl.project import ComposeProject
 from venvctl.registration import Registration, Registry
@@ -142,8 +142,7 @@ def test_one_that_can_t_be_read_is_an_error_and_not_none(
 
 def test_a_field_of_another_type_names_its_place(registry: Registry, tmp_path: Path) -> None:
     registry.claim(registration(tmp_path))
-    document = json.loads(path(tmp_path).read_bytes())
-    path(tmp_path).write_text(json.dumps({**document, "mount": 7}))
+    change(path(tmp_path), "mount", 7)
 
     with pytest.raises(ConfigurationError) as caught:
         registry.find("shop")

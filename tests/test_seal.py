@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import restamp
 from estate import SITE, TARGET, Estate
 from venvctl.errors import IntegrityError
 from venvctl.seal import Seal
@@ -22,8 +23,7 @@ def generation(tmp_path: Path) -> Path:
 
 
 def change(generation: Path, name: str, value: object) -> None:
-    path = generation / "seal.json"
-    path.write_text(json.dumps({**json.loads(path.read_bytes()), name: value}))
+    restamp.change(generation / "seal.json", name, value)
 
 
 def test_it_is_read_back(generation: Path) -> None:

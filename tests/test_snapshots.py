@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
 
 from estate import TARGET, Estate
+from restamp import change
+from venvctl import disk
 from venvctl.errors import IntegrityError, UsageError
 from venvctl.origin import Origin
 from venvctl.snapshots import Use
@@ -183,8 +184,7 @@ def _not_a_lock(folder: Path) -> None:
 
 
 def _change(folder: Path, name: str, value: object) -> None:
-    path = folder / "snapshot.json"
-    path.write_text(json.dumps({**json.loads(path.read_bytes()), name: value}))
+    change(folder / "snapshot.json", name, value)
 
 
 @pytest.mark.parametrize(
@@ -223,26 +223,65 @@ def test_a_lock_of_another_kind_is_refused(estate: Estate, snapshots: SnapshotSt
         snapshots.load(KEY)
 
 
-def test_what_a_killed_save_left_is_no_snapshot(estate: Estate, snapshots: SnapshotStore) -> None:
+@pytest.mark.parametrize(
+    ("lost", "words"),
+    [
+        (["snapshot.json"], "snapshot.json"),
+        (["pylock.toml"], "pylock.toml"),
+        (["snapshot.json", "pylock.toml"], "pylock.toml and snapshot.json"),
+    ],
+)
+def test_one_that_lost_a_file_is_told_and_never_taken_for_another(
+    estate: Estate, snapshots: SnapshotStore, lost: list[str], words: str
+) -> None:
     estate.snapshot("a", estate.wheel("alpha"))
     estate.snapshot("b", estate.wheel("alpha"))
-    (snapshots.path("b" * 32) / "snapshot.json").unlink()
-    (snapshots.path(KEY).parent / "notes").mkdir()
+    folder = snapshots.path("b" * 32)
+    (folder.parent / "notes").mkdir()
+    for name in lost:
+        (folder / name).unlink()
 
     assert snapshots.keys() == [KEY]
-    assert snapshots.unfinished() == [snapshots.path("b" * 32)]
+    assert snapshots.halves() == {"b" * 32: words}
+    with pytest.raises(IntegrityError) as caught:
+        snapshots.load("b" * 32)
+    assert caught.value.message == f"Snapshot {'b' * 32} in {folder} has lost its {words}."
+    assert caught.value.hint == (
+        "`venvctl verify --repair` writes it anew if a generation of it is left; else "
+        f"`venvctl snapshot rm {'b' * 32}` forgets it."
+    )
 
 
-def test_one_that_lost_its_lock_is_no_leftover(estate: Estate, snapshots: SnapshotStore) -> None:
+def test_a_killed_save_leaves_nothing_of_its_name(
+    estate: Estate, snapshots: SnapshotStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot = estate.snapshot("a", estate.wheel("alpha"))
+
+    def publish(_: Path, target: Path) -> None:
+        raise OSError(5, "Input/output error", str(target))
+
+    monkeypatch.setattr(disk, "publish", publish)
+    with pytest.raises(OSError, match="Input/output error"):
+        snapshots.save(dataclasses.replace(snapshot, key="b" * 32))
+
+    assert not snapshots.path("b" * 32).exists()
+    assert list((estate.root.path / "tmp").iterdir()) == []
+
+
+def test_a_lock_that_was_changed_is_told_by_the_facts(
+    estate: Estate, snapshots: SnapshotStore
+) -> None:
     estate.snapshot("a", estate.wheel("alpha"))
-    folder = snapshots.path(KEY)
-    (folder / "pylock.toml").unlink()
+    lock = snapshots.path(KEY) / "pylock.toml"
+    lock.write_text(lock.read_text().replace('"venvctl"', '"vEnvctl"'))
 
     with pytest.raises(IntegrityError) as caught:
-        snapshots.unfinished()
+        snapshots.load(KEY)
 
-    assert caught.value.message == f"Snapshot {KEY} in {folder} has lost its pylock.toml."
-    assert caught.value.hint == f"If it is not needed, remove it: `rm -r {folder}`."
+    assert caught.value.message == (
+        f"Snapshot {KEY} in {lock.parent} can't be read: "
+        "pylock.toml is not what snapshot.json says."
+    )
 
 
 def test_the_origin_of_every_file_is_kept(estate: Estate, snapshots: SnapshotStore) -> None:

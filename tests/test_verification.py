@@ -14,10 +14,11 @@ import pytest
 
 from estate import SITE, Estate
 from index import LocalIndex
-from venvctl import generations
+from restamp import change, replaced
 from venvctl.errors import BusyError, UsageError
 from venvctl.mounts import lists_inodes
 from venvctl.parcel import Parcel
+from venvctl.seal import Seal
 from venvctl.verification import Problem, VerifyResult, verify
 
 if TYPE_CHECKING:
@@ -418,7 +419,7 @@ def test_a_manifest_that_was_changed_with_its_file_is_told_by_the_wheel(estate: 
     before = digest(victim)
     write(victim)
     (manifest,) = estate.root.store.trees.glob("*.json")
-    manifest.write_text(manifest.read_text().replace(before, digest(victim)))
+    manifest.write_bytes(replaced(manifest.read_bytes(), before.encode(), digest(victim).encode()))
 
     (problem,) = look(estate).problems
 
@@ -567,8 +568,10 @@ def test_what_another_version_generated_is_not_made_up(estate: Estate) -> None:
     generation = small(estate)
     pin = generation.path / SITE / "_venvctl_pin.py"
     seal = generation.path / "seal.json"
-    text = seal.read_text().replace(digest(pin), "0" * 64)
-    seal.write_text(text.replace(generations.CREATED_BY, "venvctl 0.0.9"))
+    change(
+        seal, "generated", {**Seal.load(generation.path).generated, f"{SITE}/{pin.name}": "0" * 64}
+    )
+    change(seal, "created-by", "venvctl 0.0.9")
 
     result = mend(estate)
 
@@ -586,7 +589,7 @@ def test_a_seal_that_was_changed_with_its_file_is_told_by_the_wheels(estate: Est
     script.write_text("#!/bin/sh\n")
     seal = generation.path / "seal.json"
     before = json.loads(seal.read_bytes())["generated"]["bin/alpha-tool"]
-    seal.write_text(seal.read_text().replace(before, digest(script)))
+    seal.write_bytes(replaced(seal.read_bytes(), before.encode(), digest(script).encode()))
 
     (problem,) = look(estate).problems
 
@@ -602,8 +605,8 @@ def test_a_seal_that_lacks_a_package_of_its_snapshot_is_told(estate: Estate) -> 
     generation = small(estate)
     seal = generation.path / "seal.json"
     document = json.loads(seal.read_bytes())
-    document["packages"] = [each for each in document["packages"] if each["name"] != "beta"]
-    seal.write_text(json.dumps(document))
+    left = [each for each in document["packages"] if each["name"] != "beta"]
+    change(seal, "packages", left)
 
     assert (seal, "does not say of beta what its snapshot says") in [
         (problem.path, problem.reason) for problem in look(estate).problems

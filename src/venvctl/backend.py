@@ -210,7 +210,7 @@ class Here:
 
     def has_snapshots(self, name: str) -> bool:
         """As `Backend`."""
-        return bool(self.root.snapshots.of(name))
+        return self.root.snapshots.any_of(name)
 
     def sync(
         self,

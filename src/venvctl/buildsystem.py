@@ -13,7 +13,7 @@ import tomli_w
 from packaging.pylock import Pylock, PylockValidationError
 from packaging.requirements import InvalidRequirement, Requirement
 
-from venvctl import disk, settings
+from venvctl import disk, settings, stamp
 from venvctl.errors import BuildError, IntegrityError, UnavailableError
 from venvctl.lockfiles import uv_command
 from venvctl.lockfiles.locations import redact
@@ -164,12 +164,17 @@ def load(root: Path, key: str) -> Pylock | None:
     Raises:
         IntegrityError: the record is damaged.
     """
-    path = record_path(root, key)
     try:
-        return Pylock.from_dict(tomllib.loads(path.read_text("utf-8")))
+        return read(record_path(root, key))
     except FileNotFoundError:
         return None
-    except (ValueError, PylockValidationError) as error:
+
+
+def read(path: Path) -> Pylock:
+    """What a record says; raises `FileNotFoundError`, and else as `load`."""
+    try:
+        return Pylock.from_dict(tomllib.loads(stamp.unmarked(path.read_bytes()).decode()))
+    except (ValueError, RecursionError, PylockValidationError) as error:
         raise IntegrityError(
             f"The record of a build's requirements {path} is damaged.",
             hint="Remove it; what the build needs is then resolved again.",
@@ -180,7 +185,7 @@ def save(root: Path, key: str, lock: Pylock) -> None:
     """Keep what a source was built with, so that building it again needs and gives the same."""
     path = record_path(root, key)
     disk.make_directory(path.parent)
-    disk.write_file(path, tomli_w.dumps(dict(lock.to_dict())).encode())
+    disk.write_file(path, stamp.marked(tomli_w.dumps(dict(lock.to_dict())).encode()))
 
 
 def record_path(root: Path, key: str) -> Path:

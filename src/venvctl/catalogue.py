@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from venvctl.errors import UsageError
+from venvctl.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,6 +38,7 @@ class ListedSnapshot:
 
     Attributes:
         environments: name of each that has or had it → when it last became current there.
+        problem: why it can't be read; then nothing else is known of it.
     """
 
     key: str
@@ -46,6 +47,7 @@ class ListedSnapshot:
     mount: str
     packages: int
     environments: Mapping[str, str]
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +76,23 @@ def environments(root: Root) -> tuple[ListedEnvironment, ...]:
 
 
 def snapshots(root: Root) -> tuple[ListedSnapshot, ...]:
-    """Every snapshot, oldest first."""
-    keys = root.snapshots.keys()
-    found = [_snapshot(root.snapshots.load(key)) for key in keys]
+    """Every snapshot, oldest first; those that can't be read come before all others."""
+    found = []
+    for key in sorted({*root.snapshots.keys(), *root.snapshots.halves()}):
+        try:
+            found.append(_snapshot(root.snapshots.load(key)))
+        except IntegrityError as error:
+            found.append(
+                ListedSnapshot(
+                    key=key,
+                    created="",
+                    python="",
+                    mount="",
+                    packages=0,
+                    environments={},
+                    problem=f"{error.message} {error.hint}",
+                )
+            )
     return tuple(sorted(found, key=lambda one: one.created))
 
 
@@ -109,7 +125,7 @@ def find_key(text: str, root: Root) -> str:
     Raises:
         UsageError: none, or more than one.
     """
-    return match_key(text, root.snapshots.keys())
+    return match_key(text, {*root.snapshots.keys(), *root.snapshots.halves()})
 
 
 def match_key(text: str, keys: Iterable[str]) -> str:

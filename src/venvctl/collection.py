@@ -45,8 +45,7 @@ class Garbage:
         generations: with the environment of each, oldest first.
         snapshots, trees: the folder of each.
         wheels: and source archives.
-        records: what is remembered of images and builds that are gone, and what an interrupted
-            sync left of a snapshot.
+        records: what is remembered of images and builds that are gone.
         quarantined: what was set aside because it was damaged.
     """
 
@@ -135,7 +134,8 @@ def find(root: Root) -> Garbage:
 
 
 def _find(root: Root) -> Garbage:
-    snapshots = {key: root.snapshots.load(key) for key in root.snapshots.keys()}  # noqa: SIM118
+    there = [*root.snapshots.keys(), *root.snapshots.halves()]
+    snapshots = {key: root.snapshots.load(key) for key in there}
     old: list[tuple[Environment, Generation]] = []
     kept: list[tuple[Environment, Generation]] = []
     for environment in root.environments():
@@ -159,7 +159,6 @@ def _find(root: Root) -> Garbage:
         trees=tuple(path for path in trees.iterate(root.store) if path.name not in names),
         wheels=tuple(sorted(wheels, key=lambda file: file.path.name)),
         records=(
-            *root.snapshots.unfinished(),
             *root.store.stale_builds({file.sha256 for file in wheels}),
             *_stale_targets(root, wanted),
         ),

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from venvctl.engine.model import Container, Engine
-    from venvctl.environments import Environment, State
+    from venvctl.environments import Environment
     from venvctl.progress import Progress
     from venvctl.rollout import Group, Step
+    from venvctl.state import State
 
 _LOG_LINES = 20
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from venvctl import disk
+from venvctl import disk, stamp
 from venvctl.errors import BusyError, IntegrityError, RootError, UsageError
 from venvctl.generations import SEAL
+from venvctl.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
+STATE = "state.json"
+HISTORY = "history.jsonl"
 _GENERATION = re.compile(r"([1-9][0-9]{0,8})-([0-9a-f]{32})")
 # What a generation has for venvctl itself; everything else gets a link in the volume's root.
 _PRIVATE = frozenset({SEAL})
@@ -41,48 +43,6 @@ class Generation:
     def name(self) -> str:
         """The directory's name."""
         return f"{self.number}-{self.key}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What the last sync saw, so that the next one can tell whether anything changed.
-
-    Attributes:
-        inputs: fingerprint by name of everything that was looked at (see `plan.Inputs`).
-        held: keys that are not switched to until the lock selects another → why.
-        last_number: the highest generation number ever used.
-        volume_inode: inode of the `volume` directory that the engine was given; 0 before that.
-        pending: containers that a rollout still has to reach: ID → when it had started.
-        toward: number of the generation that they are to be brought onto by a switch; 0 if that is
-            the current one, whichever it is.
-        before: all that it had to reach when it began, in the same way; empty between rollouts.
-        switching: whether containers may have started beside the switch, and nobody has looked yet.
-        reached: IDs of those that it signalled or executed a command in.
-        good: number of the last generation that was rolled out well, 0 if there is none.
-        back_to: number of the generation that a rollout is going back to, 0 if it does not.
-        back_because: why it is.
-        restarts: container ID → when rollouts restarted it lately (seconds since the epoch).
-        stopped: IDs of containers that were stopped to be started again, and may not have been.
-        error: what the last sync failed with; empty after one that did not.
-        error_files: of the lock, which it may quote.
-    """
-
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    held: Mapping[str, str] = field(default_factory=dict)
-    last_number: int = 0
-    volume_inode: int = 0
-    pending: Mapping[str, str] = field(default_factory=dict)
-    toward: int = 0
-    before: Mapping[str, str] = field(default_factory=dict)
-    switching: bool = False
-    reached: tuple[str, ...] = ()
-    good: int = 0
-    back_to: int = 0
-    back_because: str = ""
-    restarts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    stopped: tuple[str, ...] = ()
-    error: str = ""
-    error_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,10 +137,10 @@ class Environment:
             return []
         found = []
         for entry in os.scandir(self.generations_directory):
-            match = _GENERATION.fullmatch(entry.name)
+            name = parse_name(entry.name)
             path = self.generations_directory / entry.name
-            if match and (path / SEAL).exists():
-                found.append(Generation(number=int(match[1]), key=match[2], path=path))
+            if name and (path / SEAL).exists():
+                found.append(Generation(number=name[0], key=name[1], path=path))
         return sorted(found)
 
     def current(self) -> Generation | None:
@@ -256,18 +216,16 @@ class Environment:
                 disk.remove_file(self.volume / entry.name)
 
     def state(self) -> State:
-        """What the last sync saw; the empty state when there was none, or it is damaged.
+        """What the last sync saw; where that is lost or damaged, what the history still says.
 
         Raises:
             RootError: the disk does not give it.
         """
-        path = self.directory / "state.json"
+        path = self.directory / STATE
         try:
-            document = json.loads(path.read_bytes())
-            state = _state(document)
-        except (FileNotFoundError, ValueError, TypeError, AttributeError):
-            # Without it the next sync compares everything, and finds `current` as it is.
-            return State()
+            state = State.from_bytes(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return self._recalled()
         except OSError as error:
             raise RootError(
                 f"Cannot read {path}: {error.strerror}.",
@@ -281,6 +239,18 @@ class Environment:
             )
         return state
 
+    def _recalled(self) -> State:
+        """A state in place of a lost one: what was left on purpose does not come back by it.
+
+        The next sync compares everything, and looks for containers that are behind the switch.
+        """
+        if self.current_or_none() is None:
+            return State()
+        from venvctl.hindsight import held  # noqa: PLC0415 - only after a damage
+
+        inode = self.volume.stat().st_ino
+        return State(held=held(self.history()), volume_inode=inode, switching=True)
+
     def _is_current(self, number: int) -> bool:
         try:
             target = os.readlink(self._private / "current")  # noqa: PTH115 - its text is what counts
@@ -290,26 +260,8 @@ class Environment:
 
     def save_state(self, state: State) -> None:
         """Write what this sync saw."""
-        document = {
-            "schema": 1,
-            "inputs": dict(state.inputs),
-            "held": dict(state.held),
-            "last-number": state.last_number,
-            "volume-inode": state.volume_inode,
-            "pending": dict(state.pending),
-            "toward": state.toward,
-            "before": dict(state.before),
-            "switching": state.switching,
-            "reached": list(state.reached),
-            "good": state.good,
-            "back-to": state.back_to,
-            "back-because": state.back_because,
-            "restarts": {name: list(moments) for name, moments in state.restarts.items()},
-            "stopped": list(state.stopped),
-            "error": state.error,
-            "error-files": list(state.error_files),
-        }
-        disk.write_file(self.directory / "state.json", json.dumps(document, indent=1).encode())
+        data = state.to_bytes(history=self._history_size())
+        disk.write_file(self.directory / STATE, data)
 
     def next_number(self) -> int:
         """A number that no generation of this environment ever had."""
@@ -317,63 +269,54 @@ class Environment:
         return max([self.state().last_number, *numbers, 0]) + 1
 
     def record(self, event: Event) -> None:
-        """Append to the history."""
+        """Append to the history; the state says how long that is from now on."""
         document = {
             name: list(value) if isinstance(value, tuple) else value
             for name in Event.__slots__
             if (value := getattr(event, name))
         }
-        disk.append_line(self.directory / "history.jsonl", json.dumps(document))
+        disk.append_line(self.directory / HISTORY, stamp.stamped(document).decode())
+        if (self.directory / STATE).exists():
+            self.save_state(self.state())
 
     def history(self) -> list[Event]:
-        """Everything that happened to it, oldest first; torn lines are left out."""
+        """Everything that happened to it, oldest first; torn and damaged lines are left out."""
+        return [event for _, event in self.read_history() if event is not None]
+
+    def read_history(self) -> list[tuple[bytes, Event | None]]:
+        """Each line of the history, and what it says; None where it is torn or damaged."""
         try:
-            # A damaged line is left out like a torn one: it must not hide all the others.
-            text = (self.directory / "history.jsonl").read_text("utf-8", errors="replace")
+            lines = (self.directory / HISTORY).read_bytes().split(b"\n")
         except FileNotFoundError:
             return []
-        events = []
-        for line in text.splitlines():
-            try:
-                document = json.loads(line)
-                events.append(
-                    Event(
-                        time=document["time"],
-                        kind=document["kind"],
-                        generation=document.get("generation", 0),
-                        key=document.get("key", ""),
-                        previous=document.get("previous", 0),
-                        reasons=tuple(document.get("reasons", ())),
-                        changes=tuple(document.get("changes", ())),
-                        notes=tuple(document.get("notes", ())),
-                        files=tuple(document.get("files", ())),
-                    )
-                )
-            except (ValueError, KeyError, TypeError):
-                continue
-        return events
+        return [(line, _event(line)) for line in lines if line]
+
+    def _history_size(self) -> int:
+        try:
+            return (self.directory / HISTORY).stat().st_size
+        except FileNotFoundError:
+            return 0
 
 
-def _state(document: dict[str, Any]) -> State:
-    """Read `State`; a field that an earlier version did not write is as it is at first."""
-    return State(
-        inputs={str(name): str(value) for name, value in document.get("inputs", {}).items()},
-        held={str(key): str(why) for key, why in document.get("held", {}).items()},
-        last_number=int(document.get("last-number", 0)),
-        volume_inode=int(document.get("volume-inode", 0)),
-        pending={str(name): str(when) for name, when in document.get("pending", {}).items()},
-        toward=int(document.get("toward", 0)),
-        before={str(name): str(when) for name, when in document.get("before", {}).items()},
-        switching=bool(document.get("switching", False)),
-        reached=tuple(str(name) for name in document.get("reached", ())),
-        good=int(document.get("good", 0)),
-        back_to=int(document.get("back-to", 0)),
-        back_because=str(document.get("back-because", "")),
-        restarts={
-            str(name): tuple(float(moment) for moment in moments)
-            for name, moments in document.get("restarts", {}).items()
-        },
-        stopped=tuple(str(name) for name in document.get("stopped", ())),
-        error=str(document.get("error", "")),
-        error_files=tuple(str(path) for path in document.get("error-files", ())),
-    )
+def parse_name(name: str) -> tuple[int, str] | None:
+    """Number and key of the generation whose directory is called this; None if none is."""
+    match = _GENERATION.fullmatch(name)
+    return (int(match[1]), match[2]) if match else None
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        document = stamp.opened(line)
+        return Event(
+            time=document["time"],
+            kind=document["kind"],
+            generation=document.get("generation", 0),
+            key=document.get("key", ""),
+            previous=document.get("previous", 0),
+            reasons=tuple(document.get("reasons", ())),
+            changes=tuple(document.get("changes", ())),
+            notes=tuple(document.get("notes", ())),
+            files=tuple(document.get("files", ())),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None

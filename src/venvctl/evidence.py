@@ -7,8 +7,6 @@ answer was found. It saves time and nothing else: without it a command finds out
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import re
 import tempfile
@@ -17,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import venvctl
-from venvctl import compose, gate, location, plan, volumes
+from venvctl import compose, gate, location, plan, stamp, volumes
 from venvctl.engine.endpoint import endpoint, settings_files
 from venvctl.errors import NoProjectError, VenvctlError
 from venvctl.generations import SEAL
+from venvctl.registration import REGISTRATION
 from venvctl.sync import unchanged
 
 if TYPE_CHECKING:
@@ -159,8 +158,8 @@ def keep(
         if len(list(path.parent.iterdir())) >= _KEPT:
             for old in path.parent.iterdir():
                 old.unlink()
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as stream:
-            json.dump(document, stream)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as stream:
+            stream.write(stamp.stamped(document))
         Path(stream.name).replace(path)
 
 
@@ -183,8 +182,9 @@ def _facts(basis: Basis) -> dict[str, object]:
         links[str(environment.volume / ".venvctl" / "current")] = f"generations/{current.name}"
         for path in (environment.volume, current.path / SEAL):
             identities[str(path)] = gate.identity(str(path))
-        files |= _digests([environment.directory / "state.json"])
-        files[str(environment.directory / "environment.json")] = _digest_of(registration)
+        files |= _digests(environment.directory / name for name in ("state.json", REGISTRATION))
+        if root.registry.find(registration.name) != registration:
+            raise _UnknownError
         files |= plan.lock_digests(inputs)
         ids = plan.service_images(inputs)
         images |= {name: ids[service] for service, name in registration.images.items()}
@@ -234,8 +234,3 @@ def _is_whole(basis: Basis) -> bool:
 
 def _digests(paths: Iterable[Path]) -> dict[str, str]:
     return {str(path): gate.digest(str(path)) for path in paths}
-
-
-def _digest_of(registration: Registration) -> str:
-    """What the file has where this very registration was claimed."""
-    return hashlib.sha256(registration.to_bytes()).hexdigest()

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from venvctl import checksums, generations, trees, wheels
+from venvctl import bookkeeping, checksums, generations, trees, wheels
 from venvctl.checksums import MISSING, Check, Checker, Finding
 from venvctl.contents import MISLEADING, SURPLUS, compare, contents, link_target
 from venvctl.errors import HostileWheelError, IntegrityError, VenvctlError
@@ -46,7 +46,9 @@ class Fault:
         environment: whose it is; empty in the store.
         generation: whose it is; None in the store, and for the volume's own links.
         tree: name of the tree that is damaged.
-        wheel: the wheel or source archive that is missing or damaged.
+        wheel: the wheel or source archive that is missing or damaged; its name is empty where
+            nothing says what it is.
+        record: whether it is one of the small files that `bookkeeping` looks at.
     """
 
     finding: Finding
@@ -55,6 +57,7 @@ class Fault:
     generation: Generation | None = None
     tree: str = ""
     wheel: Origin | None = None
+    record: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +75,15 @@ class Examination:
     faults: tuple[Fault, ...]
 
 
-def examine(environments: Sequence[Environment], root: Root, progress: Progress) -> Examination:
+def examine(
+    environments: Sequence[Environment], root: Root, progress: Progress, *, whole: bool = False
+) -> Examination:
     """Look at every generation of some environments, and at what they were made of.
 
     Args:
         environments: which.
         root: whose.
+        whole: look at the trees and wheels that none of them has, too.
         progress: told of bytes.
 
     Returns:
@@ -87,8 +93,9 @@ def examine(environments: Sequence[Environment], root: Root, progress: Progress)
     examiner = _Examiner(root, progress, checker)
     for environment in environments:
         examiner.environment(environment)
-    examiner.trees()
-    examiner.wheels({environment.name for environment in environments})
+    examiner.trees(whole=whole)
+    examiner.wheels({environment.name for environment in environments}, whole=whole)
+    examiner.records(environments)
     return Examination(
         generations=examiner.generations,
         files=examiner.checker.files,
@@ -107,6 +114,11 @@ def _contradiction(seal: Seal, snapshot: Snapshot) -> str:
     if seal.mount != snapshot.mount:
         return "the mount"
     return "" if seal.target == snapshot.target else "the interpreter"
+
+
+def _unknown(sha256: str, file: str) -> Origin:
+    """A file of the store of which nothing says where it came from."""
+    return Origin(name="", version="", file=file, sha256=sha256)
 
 
 @dataclass(slots=True)
@@ -141,11 +153,20 @@ class _Examiner:
                 self.faults.append(Fault(finding=finding, environment=environment.name))
         self._volume(environment)
 
-    def trees(self) -> None:
-        """Look at the trees that those generations were linked from."""
-        total = sum(tree.manifest.size for tree, _ in self._trees.values())
+    def trees(self, *, whole: bool) -> None:
+        """Look at the trees that those generations were linked from, or at all."""
+        known = {name: tree for name, (tree, _) in self._trees.items()}
+        others = trees.iterate(self.root.store) if whole else ()
+        for name in (path.name for path in others):
+            if name in known or name in self._lost:
+                continue
+            if (found := trees.named(self.root.store, name)) is not None:
+                known[name] = found
+            else:
+                self._lose(name)
+        total = sum(tree.manifest.size for tree in known.values())
         self.progress.stage("checking trees", total=total, unit="bytes")
-        for name, (tree, _) in self._trees.items():
+        for name, tree in known.items():
             manifest = tree.manifest
             top = f"{tree.path}/{PREFIX}/"
             checks = [
@@ -162,11 +183,18 @@ class _Examiner:
                 relative = finding.path.removeprefix(top) if finding.path.startswith(top) else ""
                 self.faults.append(Fault(finding=finding, relative=relative, tree=name))
 
-    def wheels(self, environments: set[str]) -> None:
-        """Look at the wheels of those generations, and of the environments' snapshots."""
-        self._snapshots(environments)
+    def wheels(self, environments: set[str], *, whole: bool) -> None:
+        """Look at the wheels of those generations, of the environments' snapshots, or at all."""
+        self._snapshots(environments, whole=whole)
         store = self.root.store
         wanted = {**self._origins, **self._sources()}
+        if whole:
+            for each in store.iterate():
+                wanted.setdefault(each.sha256, _unknown(each.sha256, each.path.name))
+            for folder in sorted(store.hollow()):
+                if folder.name not in wanted:
+                    finding = Finding(str(folder), "is empty")
+                    self.faults.append(Fault(finding=finding, wheel=_unknown(folder.name, "")))
         there = {sha256: path for sha256 in wanted if (path := store.wheel(sha256))}
         for sha256 in sorted(wanted.keys() - there.keys()):
             path = store.wheels / sha256[:2] / sha256 / wanted[sha256].file
@@ -188,8 +216,23 @@ class _Examiner:
             if sha256 in there and sha256 not in damaged:
                 self._prove(name, tree, there[sha256], library)
 
+    def records(self, environments: Sequence[Environment]) -> None:
+        """Look at what is written down of those environments, and of the root."""
+        for name, finding in bookkeeping.examine(environments, self.root):
+            self.faults.append(Fault(finding=finding, environment=name, record=True))
+
+    def _lose(self, name: str) -> None:
+        self._lost.add(name)
+        path = self.root.store.trees / name
+        finding = Finding(str(path), "is missing, or its manifest can't be read")
+        self.faults.append(Fault(finding=finding, tree=name))
+
     def _generation(self, environment: Environment, generation: Generation) -> None:
         self.generations += 1
+        snapshots = self.root.snapshots
+        if generation.key not in snapshots and not snapshots.path(generation.key).exists():
+            finding = Finding(str(snapshots.path(generation.key)), MISSING)
+            self.faults.append(Fault(finding=finding))
         try:
             seal = Seal.load(generation.path)
         except IntegrityError as error:
@@ -261,10 +304,7 @@ class _Examiner:
         if tree is not None:
             self._trees[name] = (tree, target.library)
         else:
-            self._lost.add(name)
-            path = self.root.store.trees / name
-            finding = Finding(str(path), "is missing, or its manifest can't be read")
-            self.faults.append(Fault(finding=finding, tree=name))
+            self._lose(name)
         return tree
 
     def _volume(self, environment: Environment) -> None:
@@ -297,8 +337,11 @@ class _Examiner:
             if not entry.is_symlink() and entry.name != link.parent.name:
                 self._own(environment, None, Finding(entry.path, SURPLUS))
 
-    def _snapshots(self, environments: set[str]) -> None:
+    def _snapshots(self, environments: set[str], *, whole: bool) -> None:
         snapshots = self.root.snapshots
+        for key, lost in snapshots.halves().items():
+            finding = Finding(str(snapshots.path(key)), f"has lost its {lost}")
+            self.faults.append(Fault(finding=finding))
         for key in snapshots.keys():  # noqa: SIM118 - a store of snapshots is no dict
             try:
                 snapshot = snapshots.load(key)
@@ -308,7 +351,7 @@ class _Examiner:
                 )
                 self.faults.append(Fault(finding=finding))
                 continue
-            if environments & snapshot.environments.keys():
+            if whole or environments & snapshot.environments.keys():
                 self._origins.update({origin.sha256: origin for origin in snapshot.files})
                 try:
                     Parcel.of(snapshot, [0] * len(snapshot.files))

@@ -135,9 +135,13 @@ def _load(arguments: Sequence[str]) -> Mapping[str, Any] | None:
     root = os.path.realpath(locate())
     try:
         with open(record_path(root, arguments), "rb") as stream:  # noqa: PTH123 - see `TYPE_CHECKING`
-            record = json.loads(stream.read())
+            text = stream.read()
     except FileNotFoundError:
         return None
+    # As `stamp` writes it: 64 digits of what is behind them.
+    if hashlib.sha256(b"{" + text[77:]).hexdigest().encode() != text[11:75]:
+        return None
+    record = json.loads(text)
     known = record["schema"] == SCHEMA and record["version"] == venvctl.__version__
     return record if known and record["root"] == root else None
 

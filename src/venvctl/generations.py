@@ -7,7 +7,6 @@ generation's name is therefore always whole.
 
 from __future__ import annotations
 
-import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Self
 
 import venvctl
-from venvctl import activators, disk, linking
+from venvctl import activators, disk, linking, stamp
 from venvctl.arrangement import arrange
 from venvctl.errors import FileConflictError
 from venvctl.linking import LinkedDirectory
@@ -180,6 +179,19 @@ class Assembly:
         return LinkedDirectory(self._open.enter_context(disk.temporary_directory(self._root)))
 
 
+def seal(trees: Sequence[Tree], blueprint: Blueprint) -> bytes:
+    """What the seal of a generation says that was made of these; nothing is written."""
+    arrangement = arrange(trees)
+    contents = generated(
+        trees,
+        mount=blueprint.mount,
+        place=blueprint.place,
+        target=blueprint.target,
+        arrangement=arrangement,
+    )
+    return _seal(trees, blueprint, arrangement, _digests(contents))
+
+
 def assemble(
     trees: Sequence[Tree], blueprint: Blueprint, *, into: Path, root: Path, progress: Progress
 ) -> Path:
@@ -248,6 +260,10 @@ def _generate(
         linking.write(directory / path, data, executable=executable)
     for path, leads_to in symbolic_links(target).items():
         (directory / path).symlink_to(leads_to)
+    return _digests(contents)
+
+
+def _digests(contents: Mapping[str, tuple[bytes, bool]]) -> dict[str, str]:
     return {path: sha256(data).hexdigest() for path, (data, _) in contents.items()}
 
 
@@ -303,4 +319,4 @@ def _seal(
         ],
         "generated": dict(generated),
     }
-    return json.dumps(document, indent=1).encode()
+    return stamp.stamped(document, indent=1)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_version
 
-from venvctl import disk
+from venvctl import disk, stamp
 from venvctl.errors import IntegrityError
 from venvctl.indexes import IndexFile
 
@@ -63,7 +62,7 @@ class PinStore:
                 silently made again.
         """
         path = self._path(source, pin.name, pin.version, python)
-        return _read(path) if path.exists() else None
+        return read(path) if path.exists() else None
 
     def knows(self, pin: Pin, *, source: str) -> bool:
         """Whether there is a record of a pin for any Python."""
@@ -71,7 +70,7 @@ class PinStore:
 
     def others(self, pin: Pin, *, source: str) -> list[PinRecord]:
         """The records of a pin for every Python; raises as `load`."""
-        return [_read(path) for path in self._all(pin, source)]
+        return [read(path) for path in self._all(pin, source)]
 
     def save(self, record: PinRecord) -> None:
         """Keep a record durably."""
@@ -88,9 +87,10 @@ class PinStore:
         return self._directory / key / name / f"{canonicalize_version(version)}-{python}.json"
 
 
-def _read(path: Path) -> PinRecord:
+def read(path: Path) -> PinRecord:
+    """The record in a file; raises `IntegrityError` where it is damaged."""
     try:
-        return _decode(json.loads(path.read_bytes()))
+        return _decode(stamp.opened(path.read_bytes()))
     except (
         *(ValueError, KeyError, TypeError, AttributeError),
         *(OverflowError, RecursionError),
@@ -102,8 +102,7 @@ def _read(path: Path) -> PinRecord:
 
 
 def _encode(record: PinRecord) -> bytes:
-    tables = {"schema": _SCHEMA, **dataclasses.asdict(record)}
-    return json.dumps(tables, ensure_ascii=False).encode() + b"\n"
+    return stamp.stamped({"schema": _SCHEMA, **dataclasses.asdict(record)})
 
 
 def _decode(tables: Mapping[str, Any]) -> PinRecord:

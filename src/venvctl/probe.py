@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from venvctl import disk
+from venvctl import disk, stamp
 from venvctl.engine.model import Mount, Task
 from venvctl.errors import TargetError
 from venvctl.target import Target
@@ -50,7 +50,7 @@ class Probe:
     def remembered(self, image: str, python: str) -> Target | None:
         """What an earlier `ask` found, without touching the engine; None if it never was asked."""
         try:
-            return Target.from_dict(json.loads(record(self._root, image, python).read_bytes()))
+            return Target.from_dict(stamp.opened(record(self._root, image, python).read_bytes()))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             # a record that can't be read is one that can be had again
             return None
@@ -75,7 +75,7 @@ class Probe:
         target = _read(result, name=name, python=python)
         path = record(self._root, image, python)
         disk.make_directory(path.parent)
-        disk.write_file(path, json.dumps(target.to_dict()).encode())
+        disk.write_file(path, stamp.stamped(target.to_dict()))
         return target
 
     def _run(self, image: str, python: str, directory: Path) -> TaskResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from venvctl import timestamps
 from venvctl.errors import IntegrityError
 from venvctl.parcel import Parcel
 from venvctl.snapshots import Snapshot, Use
@@ -65,7 +66,7 @@ def _uses(
     sealed: Sequence[tuple[Environment, Generation, Seal]], root: Root
 ) -> Iterator[tuple[str, Use]]:
     for environment, generation, seal in sealed:
-        registration = root.registry.find(environment.name)
+        registration = root.registry.readable(environment.name)
         if registration is not None:
             times = [
                 event.time
@@ -73,6 +74,8 @@ def _uses(
                 if event.generation == generation.number
             ]
             since = times[-1] if times else seal.created
+            if environment.current_or_none() == generation:
+                since = max(since, timestamps.of(environment.switched_at))
             yield (
                 environment.name,
                 Use(since=since, number=generation.number, registration=registration),

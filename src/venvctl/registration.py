@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from venvctl import disk, mountpoint
+from venvctl import disk, mountpoint, stamp
 from venvctl.document import Document
 from venvctl.errors import ConfigurationError, TargetError, UsageError
 from venvctl.project import ComposeProject
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
 
     from venvctl.project import ProjectEnvironment
 
+REGISTRATION = "environment.json"
+READER = "reader.json"  # beside it: whose rights the lock is read with
 _PROJECT_LABEL = "com.docker.compose.project"
 _VOLUME_LABEL = "com.docker.compose.volume"
 
@@ -94,7 +95,7 @@ class Registration:
 
     def to_bytes(self) -> bytes:
         """What the registry's file has."""
-        return json.dumps(self.to_dict(), indent=1).encode()
+        return stamp.stamped(self.to_dict(), indent=1)
 
     @classmethod
     def from_dict(cls, value: object, *, source: str) -> Registration:
@@ -125,21 +126,29 @@ class Registry:
     def names(self) -> list[str]:
         """The names of all registered environments, sorted."""
         return sorted(
-            path.parent.name for path in self._root.glob("environments/*/environment.json")
+            path.parent.name for path in self._root.glob(f"environments/*/{REGISTRATION}")
         )
 
     def find(self, name: str) -> Registration | None:
         """The registration of that name; None if there is none."""
         path = self._path(name)
         try:
-            return Registration.from_dict(json.loads(path.read_bytes()), source=str(path))
+            return Registration.from_dict(stamp.opened(path.read_bytes()), source=str(path))
         except FileNotFoundError:
             return None
         except ValueError as error:
             raise ConfigurationError(
                 f"{path} can't be read: {error}.",
-                hint="Register the environment again with `venvctl up`, or `venvctl env add`.",
+                hint=f"`venvctl verify {name} --repair` writes it anew by its snapshot; else "
+                "remove it, and run `venvctl up` or `venvctl env add` again.",
             ) from error
+
+    def readable(self, name: str) -> Registration | None:
+        """As `find`, and None where it can't be read either: for whoever mends what is damaged."""
+        try:
+            return self.find(name)
+        except ConfigurationError:
+            return None
 
     def load(self, name: str) -> Registration:
         """The registration of that name; raises `UsageError` naming those that are known."""
@@ -174,7 +183,7 @@ class Registry:
     def follow(self, project: ComposeProject) -> None:
         """Remember a project, so that its lockfiles are followed."""
         path = self._root / "projects" / f"{project.name}.json"
-        data = json.dumps(project.to_dict(), indent=1).encode()
+        data = stamp.stamped(project.to_dict(), indent=1)
         if path.exists() and path.read_bytes() == data:
             return
         disk.make_directory(path.parent)
@@ -190,20 +199,37 @@ class Registry:
 
     def projects(self) -> list[ComposeProject]:
         """The projects that are followed, by name."""
-        return [_project(path) for path in sorted(self._root.glob("projects/*.json"))]
+        return [read_project(path) for path in sorted(self._root.glob("projects/*.json"))]
 
     def _path(self, name: str) -> Path:
         # the name comes from a command line: it must stay one component
         if "/" in name or name.startswith(".") or not name:
             raise UsageError(f"{name!r} is not an environment's name.")
-        return self._root / "environments" / name / "environment.json"
+        return self._root / "environments" / name / REGISTRATION
 
 
-def _project(path: Path) -> ComposeProject:
+def read_project(path: Path) -> ComposeProject:
+    """What is remembered of a project in a file; raises `ConfigurationError`."""
     try:
-        return ComposeProject.from_dict(json.loads(path.read_bytes()), source=str(path))
+        return ComposeProject.from_dict(stamp.opened(path.read_bytes()), source=str(path))
     except ValueError as error:
         raise ConfigurationError(
             f"{path} can't be read: {error}.",
             hint="Have the project followed again with `venvctl up`, or remove that file.",
         ) from error
+
+
+def read_uid(path: Path) -> int:
+    """The user that a file names; raises `ConfigurationError` where it is damaged."""
+    try:
+        document = stamp.opened(path.read_bytes())
+    except (ValueError, RecursionError):
+        document = None
+    uid = document.get("uid") if isinstance(document, dict) else None
+    if not isinstance(uid, int) or uid < 0:
+        raise ConfigurationError(
+            f"{path} names no user.",
+            hint=f"Write there whose it is: `echo '{{\"uid\": 1000}}' > {path}`, with that user's "
+            "number.",
+        )
+    return uid

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from venvctl import disk, fetch, generations, interpreters, trees, unpacking
+from venvctl import bookkeeping, disk, fetch, generations, interpreters, trees, unpacking
 from venvctl import settings as network
 from venvctl.contents import SURPLUS, contents, link_target
 from venvctl.errors import IntegrityError, UnavailableError
@@ -47,7 +47,7 @@ class _Sealed:
 
 
 def mend(faults: Sequence[Fault], root: Root, *, offline: bool, progress: Progress) -> None:
-    """Repair what can be: wheels first, then the trees made of them, then the generations.
+    """Repair what can be: records, then wheels, the trees made of them, then the generations.
 
     Args:
         faults: what an examination found.
@@ -59,6 +59,8 @@ def mend(faults: Sequence[Fault], root: Root, *, offline: bool, progress: Progre
         EngineUnreachableError: trees are to be compiled anew, and no engine answers.
         DiskFullError, RootError: as `disk.translate`.
     """
+    records = [(fault.environment, fault.finding) for fault in faults if fault.record]
+    bookkeeping.mend(records, root, progress)
     sealed = list(_sealed(root))
     _mend_wheels(faults, sealed, root, offline=offline, progress=progress)
     damaged = {fault.tree for fault in faults if fault.tree}
@@ -103,6 +105,8 @@ def _mend_wheels(
     wanted = []
     for origin in {fault.wheel.sha256: fault.wheel for fault in faults if fault.wheel}.values():
         root.store.quarantine(origin.sha256)
+        if not origin.name:
+            continue  # nobody needs it: whoever comes to need it has it fetched
         if origin.source:
             progress.warn(
                 f"{origin.file} was built here from source, so nobody else has it: what was made "
@@ -115,7 +119,7 @@ def _mend_wheels(
     registrations = [
         registration
         for name in sorted({item.environment.name for item in sealed})
-        if (registration := root.registry.find(name))
+        if (registration := root.registry.readable(name))
     ]
     mirrors = (index for each in registrations for index in each.specification.index)
     urls = [urlsplit(url) for file in wanted for url in file.urls]
@@ -153,6 +157,10 @@ def _mend_trees(
             if package.tree in damaged:
                 group = groups.setdefault((item.seal.target.fingerprint, package.bytecode), {})
                 group[package.tree] = (item, package.origin.sha256)
+    wanted = {name for group in groups.values() for name in group}
+    for name in damaged:
+        if name not in wanted:  # whoever comes to need it unpacks it
+            trees.remove(root.store, name)
     for (_, bytecode), group in groups.items():
         item = next(iter(group.values()))[0]
         image = _image(item, root) if bytecode else ""
@@ -182,7 +190,7 @@ def _mend_trees(
 
 
 def _image(item: _Sealed, root: Root) -> str | None:
-    registration = root.registry.find(item.environment.name)
+    registration = root.registry.readable(item.environment.name)
     candidates = [item.seal.image, *(registration.images.values() if registration else ())]
     python = registration.specification.python if registration else ""
     return interpreters.having(item.seal.target, candidates, root, python=python)
@@ -297,13 +305,13 @@ def _mend_volumes(faults: Sequence[Fault], root: Root) -> None:
 def _mend_snapshots(
     faults: Sequence[Fault], sealed: Sequence[_Sealed], root: Root, progress: Progress
 ) -> None:
-    damaged = {fault.finding.path for fault in faults}
+    damaged = {Path(fault.finding.path) for fault in faults}
     seals = [(item.environment, item.generation, item.seal) for item in sealed]
-    for key in root.snapshots.keys():  # noqa: SIM118 - a store of snapshots is no dict
-        if str(root.snapshots.path(key)) in damaged and not reconstruct(key, seals, root):
+    for path in sorted(path for path in damaged if path.parent == root.path / "snapshots"):
+        if not reconstruct(path.name, seals, root):
             progress.warn(
-                f"No generation is left whose seal says what is in snapshot {key}: if it is not "
-                f"needed, remove it (`rm -r {root.snapshots.path(key)}`); it can be imported again."
+                f"No generation is left whose seal says what is in snapshot {path.name}: if it is "
+                f"not needed, `venvctl snapshot rm {path.name}`; it can be imported again."
             )
 
 

@@ -131,7 +131,6 @@ def _rebuild(
 
 
 def _choose(name: str, root: Root, key: str | None) -> Snapshot:
-    had = root.snapshots.of(name)
     if key is not None:
         chosen = root.snapshots.load(key)
         # One that was imported, or that another environment has, will do where it fits.
@@ -143,6 +142,7 @@ def _choose(name: str, root: Root, key: str | None) -> Snapshot:
             hint=f"Make it here first: `venvctl env add {name} --lock FILE --image IMAGE "
             f"--at {chosen.mount}`, or `venvctl up` in its compose project.",
         )
+    had = root.snapshots.of(name)
     if not had:
         raise UsageError(
             f"There is no snapshot of an environment {name!r} in {root.path}.",

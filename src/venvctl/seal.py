@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from venvctl import stamp
 from venvctl.arrangement import Conflict
 from venvctl.errors import IntegrityError
 from venvctl.generations import SEAL
@@ -68,7 +68,7 @@ class Seal:
             IntegrityError: it is missing, can't be read, or is that of another generation.
         """
         try:
-            seal = _parse(json.loads((generation / SEAL).read_bytes()))
+            seal = _parse(stamp.opened((generation / SEAL).read_bytes()))
         except (
             OSError,
             ValueError,

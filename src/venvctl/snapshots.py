@@ -8,10 +8,12 @@ A snapshot, the store and nothing else are enough to make the generation again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ from packaging.pylock import Package, PackageWheel, Pylock, PylockValidationErro
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from venvctl import disk
+from venvctl import disk, stamp
 from venvctl.errors import IntegrityError, UsageError, VenvctlError
 from venvctl.origin import Origin
 from venvctl.registration import Registration
@@ -34,11 +36,16 @@ if TYPE_CHECKING:
 
 LOCK = "pylock.toml"
 FACTS = "snapshot.json"
+_LOCK_DIGEST = "pylock"  # SHA-256 of the other file
 _FAULTS = (
     *(ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError),
     PylockValidationError,
 )
 _KEY = re.compile(r"[0-9a-f]{32}")
+_HINT = (
+    "`venvctl verify --repair` writes it anew if a generation of it is left; else "
+    "`venvctl snapshot rm {}` forgets it."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,21 +122,16 @@ class SnapshotStore:
         names = sorted(entry.name for entry in self._directory.iterdir())
         return [name for name in names if _KEY.fullmatch(name) and name in self]
 
-    def unfinished(self) -> list[Path]:
-        """Directories that a `save` which was killed left behind.
+    def halves(self) -> dict[str, str]:
+        """Keys of those that lost one of their files, or both → what is missing.
 
-        Raises:
-            IntegrityError: one has no lock, which is written first: so it was lost later.
+        They get their names with all that is in them.
         """
-        found = []
+        found = {}
         for path in sorted(self._directory.iterdir()) if self._directory.is_dir() else ():
             if _KEY.fullmatch(path.name) and path.name not in self:
-                if (path / FACTS).exists():
-                    raise IntegrityError(
-                        f"Snapshot {path.name} in {path} has lost its {LOCK}.",
-                        hint=f"If it is not needed, remove it: `rm -r {path}`.",
-                    )
-                found.append(path)
+                lost = [name for name in (LOCK, FACTS) if not (path / name).exists()]
+                found[path.name] = " and ".join(lost)
         return found
 
     def load(self, key: str) -> Snapshot:
@@ -141,10 +143,16 @@ class SnapshotStore:
         """
         directory = self.path(key)
         try:
-            facts = json.loads((directory / FACTS).read_bytes())
-            lock = Pylock.from_dict(tomllib.loads((directory / LOCK).read_text("utf-8")))
-            return _parse(key, facts, lock)
+            facts = stamp.opened((directory / FACTS).read_bytes())
+            text = (directory / LOCK).read_bytes()
+            lock = Pylock.from_dict(tomllib.loads(text.decode()))
+            return _parse(key, facts, lock, text)
         except FileNotFoundError:
+            if directory.is_dir():
+                lost = self.halves().get(key, LOCK)
+                raise IntegrityError(
+                    f"Snapshot {key} in {directory} has lost its {lost}.", hint=_HINT.format(key)
+                ) from None
             raise UsageError(
                 f"There is no snapshot {key}.",
                 hint="`venvctl history ENV --json` lists the keys of an environment.",
@@ -155,9 +163,19 @@ class SnapshotStore:
     def save(self, snapshot: Snapshot) -> None:
         """Write a snapshot; all of its wheels are in the store."""
         directory = self.path(snapshot.key)
-        disk.make_directory(directory)
-        disk.write_file(directory / LOCK, render_lock(self._entries(snapshot.files, directory)))
-        disk.write_file(directory / FACTS, _facts(snapshot))
+        lock = render_lock(self._entries(snapshot.files, directory))
+        texts = {LOCK: lock, FACTS: _facts(snapshot, lock)}
+        if not directory.exists():
+            disk.make_directory(self._directory)
+            with disk.temporary_directory(self._root) as staging:
+                for name, text in texts.items():
+                    disk.write_file(staging / name, text)
+                # Somebody else may have written the same meanwhile.
+                with suppress(FileExistsError):
+                    disk.publish(staging, directory)
+                    return
+        for name, text in texts.items():
+            disk.write_file(directory / name, text)
 
     def mark_current(self, key: str, use: Use) -> None:
         """Note that an environment's current generation is this snapshot's, from now on.
@@ -179,13 +197,12 @@ class SnapshotStore:
         """Change some facts; reads no package lists, which takes longer than all else of it."""
         directory = self.path(key)
         try:
-            facts = json.loads((directory / FACTS).read_bytes())
+            facts = stamp.opened((directory / FACTS).read_bytes())
             changed = change(facts)
         except _FAULTS as error:
             raise _unreadable(key, directory, error) from error
         if changed:
-            data = json.dumps({**facts, **changed}, indent=1).encode()
-            disk.write_file(directory / FACTS, data)
+            disk.write_file(directory / FACTS, stamp.stamped({**facts, **changed}, indent=1))
 
     def latest(self, environment: str) -> tuple[str, int]:
         """Key and generation of the snapshot that was current last; an empty key if none was.
@@ -206,7 +223,7 @@ class SnapshotStore:
             if name not in data:
                 continue  # most are others', and parsing them all would take a second (measured)
             try:
-                use = json.loads(data)["environments"].get(environment)
+                use = stamp.opened(data)["environments"].get(environment)
             except _FAULTS as error:
                 raise _unreadable(key, self.path(key), error) from error
             if use and use["number"]:
@@ -215,18 +232,25 @@ class SnapshotStore:
     def uses(self, key: str) -> dict[str, Use]:
         """Who has, or had, a snapshot; nobody where that can't be read."""
         try:
-            return _parse_uses(json.loads((self.path(key) / FACTS).read_bytes()))
+            return _parse_uses(stamp.opened((self.path(key) / FACTS).read_bytes()))
         except (OSError, VenvctlError, *_FAULTS):
             return {}
+
+    def any_of(self, environment: str) -> bool:
+        """Whether an environment has, or had, a snapshot that can be read."""
+        return any(environment in self.uses(key) for key in self.keys())
 
     def of(self, environment: str) -> list[Snapshot]:
         """The snapshots that an environment had, the one that was current last at the end.
 
         Those that were imported for it and never were current come first.
+
+        Raises:
+            IntegrityError: one can't be read, which may be its latest.
         """
         had = [
             snapshot
-            for snapshot in map(self.load, self.keys())
+            for snapshot in map(self.load, [*self.keys(), *self.halves()])
             if environment in snapshot.environments
         ]
 
@@ -280,7 +304,7 @@ def render_lock(entries: Iterable[tuple[Origin, str, int]]) -> bytes:
 def _unreadable(key: str, directory: Path, error: Exception) -> IntegrityError:
     return IntegrityError(
         f"Snapshot {key} in {directory} can't be read: {error}.",
-        hint="`venvctl verify --repair` writes it anew, or says what else helps.",
+        hint=_HINT.format(key),
     )
 
 
@@ -296,8 +320,8 @@ def _use(use: Use) -> dict[str, object]:
     }
 
 
-def _facts(snapshot: Snapshot) -> bytes:
-    return json.dumps(
+def _facts(snapshot: Snapshot, lock: bytes) -> bytes:
+    return stamp.stamped(
         {
             "schema": 1,
             "mount": snapshot.mount,
@@ -307,6 +331,7 @@ def _facts(snapshot: Snapshot) -> bytes:
             "conflicts": snapshot.conflicts,
             "created": snapshot.created,
             "locks": dict(snapshot.lock_digests),
+            _LOCK_DIGEST: hashlib.sha256(lock).hexdigest(),
             "origins": {
                 origin.name: {"source": origin.source, "url": origin.url}
                 for origin in snapshot.files
@@ -314,14 +339,17 @@ def _facts(snapshot: Snapshot) -> bytes:
             "environments": {name: _use(use) for name, use in snapshot.environments.items()},
         },
         indent=1,
-    ).encode()
+    )
 
 
-def _parse(key: str, facts: object, lock: Pylock) -> Snapshot:
+def _parse(key: str, facts: object, lock: Pylock, text: bytes) -> Snapshot:
     if not isinstance(facts, dict):
         raise TypeError(f"{FACTS} is not an object")
     if facts["schema"] != 1:
         raise ValueError(f"schema {facts['schema']} of {FACTS} is not known")
+    digest = hashlib.sha256(text).hexdigest()
+    if facts.get(_LOCK_DIGEST, digest) != digest:  # earlier ones had none
+        raise ValueError(f"{LOCK} is not what {FACTS} says")
     return Snapshot(
         key=key,
         mount=str(facts["mount"]),

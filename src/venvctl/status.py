@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from venvctl.engine.model import Container
-    from venvctl.environments import Environment, Event, Generation, State
+    from venvctl.environments import Environment, Event, Generation
     from venvctl.registration import Registration
     from venvctl.root import Root
+    from venvctl.state import State
 
     _Read = Callable[[Path], bytes]
 

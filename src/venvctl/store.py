@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import time
@@ -11,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from venvctl import disk
+from venvctl import disk, stamp
 from venvctl.errors import IntegrityError, UnavailableError
 from venvctl.placement import name_fault
 
@@ -158,6 +157,12 @@ class Store:
                 if _SHA256.fullmatch(folder.name) and (found := self._find(folder.name)):
                     yield found
 
+    def hollow(self) -> Iterator[Path]:
+        """Folders that have a hash's name, and no file that could be its."""
+        for folder in self.wheels.glob("*/*"):
+            if _SHA256.fullmatch(folder.name) and self._find(folder.name) is None:
+                yield folder
+
     def remove(self, sha256: str) -> None:
         """Remove a file; one that is gone already is fine."""
         disk.retire_tree(self._folder(sha256), self.root)
@@ -169,7 +174,7 @@ class Store:
     def built(self, sdist_sha256: str, fingerprint: str) -> str | None:
         """Hash of the wheel that was built of a source archive for a target, if it is here."""
         try:
-            raw = json.loads(self._build(sdist_sha256, fingerprint).read_bytes())
+            raw = stamp.opened(self._build(sdist_sha256, fingerprint).read_bytes())
             sha256 = str(raw["wheel"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -180,7 +185,7 @@ class Store:
         _check(wheel_sha256)
         path = self._build(sdist_sha256, fingerprint)
         disk.make_directory(path.parent)
-        disk.write_file(path, json.dumps({"schema": 1, "wheel": wheel_sha256}).encode())
+        disk.write_file(path, stamp.stamped({"schema": 1, "wheel": wheel_sha256}))
 
     def stale_builds(self, leaving: Collection[str]) -> list[Path]:
         """Records of built wheels that the store does not have, or that are about to leave it."""

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from venvctl.asking import Said
-    from venvctl.environments import Environment, Generation, State
+    from venvctl.environments import Environment, Generation
     from venvctl.lockfiles import Lock
     from venvctl.origin import Origin
     from venvctl.registration import Registration
     from venvctl.root import Root
     from venvctl.selection import Selection
+    from venvctl.state import State
     from venvctl.stopwatch import Stopwatch
     from venvctl.target import Target
 

@@ -70,6 +70,11 @@ def lacks(store: Store, hashes: Iterable[str], target: Target, *, bytecode: bool
     )
 
 
+def named(store: Store, name: str) -> Tree | None:
+    """The tree of that name, as `load` finds it."""
+    return _load(store.trees / name)
+
+
 def load_all(
     store: Store, hashes: Iterable[str], target: Target, *, bytecode: bool
 ) -> dict[str, Tree | None]:

@@ -12,6 +12,7 @@ from venvctl import exposure, volumes
 from venvctl.errors import IntegrityError, RootError, VolumeConflictError
 from venvctl.examination import examine
 from venvctl.repair import mend
+from venvctl.resealing import reseal
 from venvctl.seal import Seal
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class Problem:
 
     Attributes:
         path: on this host.
-        place: whose it is: ``generation 3 of shop_venv``, ``shop_venv``, or ``the store``.
+        place: whose it is: ``generation 3 of shop_venv``, ``shop_venv``, ``the store``, or
+            ``the root``.
         reason: words that follow the path.
         expected, found: digest, mode or link's target, where they are known.
         shared_by: every generation that has this very file, or was made of this wheel.
@@ -89,7 +91,7 @@ def verify(
     Without `repair` nothing is written, so that it works on a file system that can't be written.
 
     Args:
-        names: of the environments; none means all.
+        names: of the environments; none means all, and everything else in the root.
         root: where they are kept.
         repair: have what is damaged made anew, as new files beside the old ones; running containers
             never see half of one.
@@ -102,12 +104,16 @@ def verify(
         VenvctlError: a repair failed; what was repaired so far stays.
     """
     environments = _environments(names, root)
+    whole = not names
     with root.alone(wait=_WAIT) if repair else nullcontext():
-        first = last = examine(environments, root, progress)
+        first = last = examine(environments, root, progress, whole=whole)
         before = _problems(first.faults, root)
         if repair and before:
-            mend(first.faults, root, offline=offline, progress=progress)
-            last = examine(environments, root, progress)
+            faults = first.faults
+            if reseal(faults, root, progress):
+                faults = examine(environments, root, progress, whole=whole).faults
+            mend(faults, root, offline=offline, progress=progress)
+            last = examine(environments, root, progress, whole=whole)
     problems = _problems(last.faults, root)
     left = {(problem.path, problem.reason) for problem in problems}
     return VerifyResult(
@@ -206,7 +212,7 @@ def _problems(faults: Sequence[Fault], root: Root) -> tuple[Problem, ...]:
 def _place(fault: Fault) -> str:
     if fault.generation is not None:
         return _title(fault.environment, fault.generation)
-    return fault.environment or "the store"
+    return fault.environment or ("the root" if fault.record else "the store")
 
 
 def _title(environment: str, generation: Generation) -> str:

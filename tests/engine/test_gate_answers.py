@@ -15,6 +15,7 @@ import pytest
 from console import environment
 from engine_fixtures import run_docker
 from index import LocalIndex
+from restamp import change
 from shop import Shop, opened
 from venvctl.root import Root
 
@@ -153,16 +154,14 @@ def remove_generation(shop: Shop) -> None:
 
 def leave_a_rollout_pending(shop: Shop) -> None:
     path = shop.environment.directory / "state.json"
-    document = json.loads(path.read_bytes())
-    document["pending"] = {shop.containers()["web"].id: "2020-01-01T00:00:00Z"}
-    path.write_text(json.dumps(document))
+    change(path, "pending", {shop.containers()["web"].id: "2020-01-01T00:00:00Z"})
 
 
 def change_registration(shop: Shop) -> None:
     path = shop.environment.directory / "environment.json"
-    document = json.loads(path.read_bytes())
-    document["specification"]["labels"]["venvctl.bytecode"] = "off"
-    path.write_text(json.dumps(document))
+    specification = json.loads(path.read_bytes())["specification"]
+    specification["labels"]["venvctl.bytecode"] = "off"
+    change(path, "specification", specification)
 
 
 def change_label(shop: Shop) -> None:

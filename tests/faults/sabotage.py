@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from venvctl.collection import Garbage
     from venvctl.engine.model import Container
-    from venvctl.environments import Generation, State
+    from venvctl.environments import Generation
     from venvctl.progress import Progress
     from venvctl.root import Root
+    from venvctl.state import State
     from venvctl.trees import Tree
 
 

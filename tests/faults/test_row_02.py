@@ -83,9 +83,11 @@ def test_each_kind_of_write_is_data_then_name_then_directory(world: World) -> No
         ("fsync", rf"{_VOLUME}/\.venvctl/generations"),
     )
     _order(ledger, ("rename", rf"{_VOLUME}/\.venvctl/current"), ("fsync", rf"{_VOLUME}/\.venvctl"))
+    _order(ledger, ("rename", _SNAPSHOT), ("fsync", "snapshots"))
     for path in (
         r"pins/[^/]+/alpha/1-3\.11\.json",
-        rf"{_SNAPSHOT}/pylock\.toml",
+        r"tmp/[0-9a-f]+/pylock\.toml",
+        r"tmp/[0-9a-f]+/snapshot\.json",
         rf"{_SNAPSHOT}/snapshot\.json",
         r"targets/[0-9a-f]{64}\.json",
         r"environments/[^/]+/environment\.json",
@@ -103,8 +105,10 @@ def test_what_something_is_made_of_is_on_disk_before_it(world: World) -> None:
     _order(
         ledger,
         ("fsync", _WHEEL.rpartition("/")[0]),
-        ("rename", rf"{_SNAPSHOT}/snapshot\.json"),
-        ("fsync", _SNAPSHOT),
+        ("rename", r"tmp/[0-9a-f]+/snapshot\.json"),
+        ("fsync", r"tmp/[0-9a-f]+"),
+        ("rename", _SNAPSHOT),
+        ("fsync", "snapshots"),
         ("rename", _GENERATION),
         ("fsync", rf"{_VOLUME}/\.venvctl/generations"),
         ("rename", rf"{_VOLUME}/lib"),

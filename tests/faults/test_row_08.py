@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from promises import unharmed
+from restamp import change
 from venvctl.errors import IntegrityError
 from venvctl.restore import restore
 from venvctl.verification import verify
@@ -52,7 +52,7 @@ def test_it_is_named_with_every_sharer_and_never_repaired_in_place(
 
 def test_a_snapshot_that_was_changed_is_told_by_its_key(settled: World) -> None:
     snapshot, facts = _snapshot(settled)
-    facts.write_text(json.dumps({**json.loads(facts.read_text()), "conflicts": "error"}))
+    change(facts, "conflicts", "error")
 
     found = verify([settled.name], settled.root, repair=False, progress=settled.progress)
 
@@ -104,7 +104,7 @@ def test_a_damaged_snapshot_whose_generation_is_gone_too_is_told(settled: World)
     assert snapshot in {problem.path for problem in result.problems}
     assert settled.progress.warnings[-1] == (
         f"No generation is left whose seal says what is in snapshot {snapshot.name}: if it is not "
-        f"needed, remove it (`rm -r {snapshot}`); it can be imported again."
+        f"needed, `venvctl snapshot rm {snapshot.name}`; it can be imported again."
     )
     with pytest.raises(IntegrityError) as caught:
         settled.sync()

@@ -9,9 +9,9 @@ import typer
 
 from venvctl.catalogue import ListedSnapshot, find_key
 from venvctl.cli import export, import_, options
-from venvctl.cli.answer import Answer, Line, Table
+from venvctl.cli.answer import Answer, Line, Table, Tone
 from venvctl.cli.sentences import count
-from venvctl.errors import UsageError
+from venvctl.errors import IntegrityError, UsageError
 from venvctl.root import Root
 from venvctl.seal import Seal
 from venvctl.workplace import Workplace
@@ -65,9 +65,9 @@ def list_command(*, json: options.Json = False) -> Answer:
     rows = tuple(
         (
             one.key,
-            one.created.partition(".")[0] + "Z",
-            one.python,
-            str(one.packages),
+            one.created.partition(".")[0] + "Z" if one.created else "-",
+            one.python or "-",
+            "can't be read" if one.problem else str(one.packages),
             ", ".join(sorted(one.environments)) or "-",
         )
         for one in found
@@ -75,7 +75,10 @@ def list_command(*, json: options.Json = False) -> Answer:
     table = Table(("KEY", "CREATED", "PYTHON", "PACKAGES", "ENVIRONMENTS"), rows)
     return Answer(
         data=ListAnswer(snapshots=found),
-        lines=(table,) if rows else (Line(f"There is no snapshot in {base.path}."),),
+        lines=(
+            table if rows else Line(f"There is no snapshot in {base.path}."),
+            *(Line(one.problem, Tone.BAD) for one in found if one.problem),
+        ),
     )
 
 
@@ -132,7 +135,11 @@ def remove_command(
 
 def _loss(key: str, root: Root, *, dry_run: bool) -> RemoveAnswer:
     """What can't be restored without a snapshot."""
-    snapshot = root.snapshots.load(key)
+    try:
+        snapshot = root.snapshots.load(key)
+    except IntegrityError:
+        # What it was is not known: nobody can restore it.
+        return RemoveAnswer(key=key, dry_run=dry_run, environments={}, last_of=(), wheels=())
     others = [root.snapshots.load(other) for other in root.snapshots.keys() if other != key]  # noqa: SIM118 - a store, no mapping
     needed = {origin.sha256 for other in others for origin in other.files}
     for environment in root.environments():

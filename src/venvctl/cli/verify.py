@@ -32,7 +32,8 @@ def verify_command(
     its wheels, each snapshot with its key, and the engine's volume and what running containers
     have mounted with the directory. Nobody else is asked.
 
-    Without a name: all environments of this root. Ends with exit code 6 while anything is damaged.
+    Without a name: all environments of this root, and everything else in it. Ends with exit code 6
+    while anything is damaged.
     """
     root = options.own_root()
     chosen = resolve_all(

@@ -254,7 +254,7 @@ def _rollback(api: Api, request: Request, name: str) -> Response:
 
 def _restore(api: Api, request: Request, name: str) -> Response:
     snapshot = work.word(_body(request, "snapshot"), "snapshot")
-    if not api.service.root.snapshots.of(name):
+    if not api.service.root.snapshots.any_of(name):
         _known(api, name)  # one whose registration was lost can be restored all the same
     return streams.ordered(
         api.service, request, name, work.restore_order(api.service, name, snapshot)

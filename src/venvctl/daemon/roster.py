@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from venvctl import disk
-from venvctl.errors import ConfigurationError, VenvctlError
-from venvctl.project import ComposeProject
+from venvctl import disk, stamp
+from venvctl.errors import VenvctlError
+from venvctl.registration import READER, REGISTRATION, read_project, read_uid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-_READER = "reader.json"
 _OWNER = ".owner"  # beside a project's file
 
 
@@ -59,7 +57,7 @@ class Roster:
         """The files that say what is followed, there or not yet; `listings` says of new ones."""
         environments, projects = self.listings
         return [
-            *(f"{environments}/{entry.name}/environment.json" for entry in _entries(environments)),
+            *(f"{environments}/{entry.name}/{REGISTRATION}" for entry in _entries(environments)),
             *(entry.path for entry in _entries(projects) if entry.name.endswith(".json")),
         ]
 
@@ -72,19 +70,21 @@ class Roster:
         environments, projects = (Path(path) for path in self.listings)
         followed: dict[str, set[str]] = {}
         for path in sorted(projects.glob("*.json")):
-            project = self._cached(path, _parse_project)
+            project = self._cached(path, read_project)
             if project is not None:
                 followed[project.name] = {each.specification.name for each in project.environments}
         found = {}
         registry = self._root.registry
-        for path in sorted(environments.glob("*/environment.json")):
+        for path in sorted(environments.glob(f"*/{REGISTRATION}")):
             name = path.parent.name
             registration = self._cached(path, lambda path: registry.load(path.parent.name))
             if registration is None:
                 continue
             if registration.project and name not in followed.get(registration.project, set()):
                 continue
-            reader = self._cached(path.with_name(_READER), _parse_reader)
+            reader = self._cached(path.with_name(READER), read_uid)
+            if str(path.with_name(READER)) in self.problems:
+                continue  # ours are not the rights to read it with
             found[name] = Entry(
                 registration=registration, reader=os.geteuid() if reader is None else reader
             )
@@ -92,16 +92,16 @@ class Roster:
 
     def follow_for(self, name: str, uid: int) -> None:
         """Have an environment's lock read with the rights of a user from now on."""
-        path = self._root.environment(name).directory / _READER
+        path = self._root.environment(name).directory / READER
         disk.make_directory(path.parent)
         if uid == os.geteuid():
             disk.remove_file(path)
             return
-        disk.write_file(path, json.dumps({"uid": uid}).encode())
+        disk.write_file(path, stamp.stamped({"uid": uid}))
 
     def reader(self, name: str) -> int:
         """The user whose rights an environment's lock is read with: ours, where nothing is said."""
-        path = self._root.environment(name).directory / _READER
+        path = self._root.environment(name).directory / READER
         return _uid(path)
 
     def owner_of_project(self, name: str) -> int | None:
@@ -117,7 +117,7 @@ class Roster:
         if uid == os.geteuid():
             disk.remove_file(path)
             return
-        disk.write_file(path, json.dumps({"uid": uid}).encode())
+        disk.write_file(path, stamp.stamped({"uid": uid}))
 
     def _project(self, name: str, suffix: str) -> Path:
         return self._root.path / "projects" / f"{name}{suffix}"
@@ -146,21 +146,9 @@ def _entries(directory: str) -> list[os.DirEntry[str]]:
         return []
 
 
-def _parse_project(path: Path) -> ComposeProject:
-    return ComposeProject.from_dict(json.loads(path.read_bytes()), source=str(path))
-
-
 def _uid(path: Path) -> int:
-    """The user that a file names; ours, where there is none or it is damaged."""
+    """The user that a file names; ours, where there is none. Raises `ConfigurationError`."""
     try:
-        return _parse_reader(path)
-    except (OSError, ValueError, VenvctlError):
+        return read_uid(path)
+    except FileNotFoundError:
         return os.geteuid()
-
-
-def _parse_reader(path: Path) -> int:
-    document = json.loads(path.read_bytes())
-    uid = document.get("uid") if isinstance(document, dict) else None
-    if not isinstance(uid, int) or uid < 0:
-        raise ConfigurationError(f"{path} names no user.")
-    return uid
