@@ -161,11 +161,28 @@ def test_a_lock_that_is_gone_is_said_once_and_a_reason_does_not_change_that(
         assert told is not None
         assert (told.kind, told.message) == (
             "missing",
-            f"Missing: {visits.lock} can't be read; the environment stays as it is.",
+            f"The lockfile {visits.lock} does not exist; the environment stays as it is.",
         )
     visits.lock.write_text(GOOD)
     assert visits.visit() == Ended()
     assert visits.followed.problem == ""
+
+
+def test_why_a_lock_that_is_there_can_t_be_had_is_said(visits: Visits) -> None:
+    visits.lock.write_text(GOOD)
+    visits.visit()
+    visits.now += 1
+    assert visits.tried()
+    visits.lock.unlink()
+    visits.lock.mkdir()
+    visits.visit()
+    visits.now += 1
+
+    assert visits.visit() == Ended()
+
+    assert visits.followed.problem == (
+        f"The lockfile {visits.lock} is not a file; the environment stays as it is."
+    )
 
 
 def test_a_lock_that_goes_while_it_is_synced_and_comes_back_as_it_was_is_synced_then(

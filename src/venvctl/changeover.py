@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from venvctl import delivery, rollout, timestamps
-from venvctl.environments import Event
+from venvctl.environments import SWITCHING, Event
 from venvctl.errors import IntegrityError, RolloutFailedError, RolloutStuckError, VenvctlError
 from venvctl.snapshots import Use
 
@@ -178,6 +178,25 @@ def note_current(registration: Registration, generation: Generation, root: Root)
     if root.snapshots.latest(registration.name) != (generation.key, generation.number):
         use = Use(since=timestamps.now(), number=generation.number, registration=registration)
         root.snapshots.mark_current(generation.key, use)
+
+
+def note_switch(environment: Environment) -> None:
+    """Have the history know of a switch that something came after before it was written down."""
+    current = environment.current_or_none()
+    known = next(
+        (each.generation for each in reversed(environment.history()) if each.kind in SWITCHING), 0
+    )
+    if current is None or current.number == known:
+        return
+    environment.record(
+        Event(
+            time=timestamps.of(environment.switched_at),
+            kind="switch",
+            generation=current.number,
+            key=current.key,
+            previous=known,
+        )
+    )
 
 
 def finish(environment: Environment, root: Root, progress: Progress) -> tuple[StepResult, ...]:

@@ -23,6 +23,8 @@ HISTORY = "history.jsonl"
 _GENERATION = re.compile(r"([1-9][0-9]{0,8})-([0-9a-f]{32})")
 # What a generation has for venvctl itself; everything else gets a link in the volume's root.
 _PRIVATE = frozenset({SEAL})
+# Events after which their generation is current.
+SWITCHING = frozenset({"sync", "rollback", "restore", "switch"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -161,6 +163,12 @@ class Environment:
             f"which is not in {self.generations_directory}.",
             hint=f"Bring it back from the store: `venvctl restore {self.name}`.",
         )
+
+    @property
+    def number(self) -> int:
+        """Of the current generation; 0 if there is none."""
+        current = self.current_or_none()
+        return current.number if current else 0
 
     def current_or_none(self) -> Generation | None:
         """The generation that new processes get; None also where `current` names nothing whole."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from venvctl import lockfiles, plan
+from venvctl.environments import SWITCHING
 from venvctl.errors import EngineUnreachableError, IntegrityError, VenvctlError
 from venvctl.policy import ChangeKind, ServicePolicy
 from venvctl.seal import Seal
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     _Read = Callable[[Path], bytes]
 
-# Events after which their generation is the one that new processes get.
-_SWITCHING = frozenset({"sync", "rollback", "restore", "switch"})
 _ROLLOUT = "rollout"
 
 
@@ -161,7 +160,7 @@ def running_on(history: Iterable[Event], started_at: str) -> int:
     """
     number = 0
     for event in history:
-        if event.kind in _SWITCHING and instant(event.time) <= instant(started_at):
+        if event.kind in SWITCHING and instant(event.time) <= instant(started_at):
             number = event.generation
     return number
 
@@ -170,7 +169,7 @@ def since(history: Sequence[Event], number: int) -> str:
     """When the generation became current that is current now; empty if nothing tells."""
     found = ""
     for event in reversed(history):
-        if event.kind not in _SWITCHING:
+        if event.kind not in SWITCHING:
             continue
         if event.generation != number:
             break

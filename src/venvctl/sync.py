@@ -174,6 +174,7 @@ def _walk(work: Work, look: Look) -> SyncResult:
     from venvctl.preparation import Preparation  # noqa: PLC0415 - not where nothing is to do
 
     watch = work.watch
+    changeover.note_switch(work.environment)
     with watch("lock"):
         lock = survey.read_lock(work)
     with watch("target"):
@@ -275,6 +276,7 @@ def _note_failure(work: Work, look: Look, error: VenvctlError) -> None:
     """Keep why it failed for `status` and `history`; the disk may be what failed."""
     environment, files = work.environment, tuple(work.read.paths)
     try:
+        changeover.note_switch(environment)
         environment.save_state(
             dataclasses.replace(environment.state(), error=error.message, error_files=files)
         )
@@ -282,7 +284,7 @@ def _note_failure(work: Work, look: Look, error: VenvctlError) -> None:
             Event(
                 time=timestamps.now(),
                 kind="failure",
-                generation=look.number,
+                generation=environment.number,
                 reasons=look.reasons,
                 notes=(f"{error.code}: {error.message}",),
                 files=files,

@@ -191,7 +191,7 @@ def test_a_lock_that_is_gone_is_told_and_nothing_is_done_and_it_may_come_back(
     def problems() -> dict[str, str]:
         return daemon.client.ask("GET", "/v1/health").mapping("problems")
 
-    told = f"Missing: {world.lock} can't be read; the environment stays as it is."
+    told = f"The lockfile {world.lock} does not exist; the environment stays as it is."
     wait_for(lambda: problems() == {world.name: told}, "the report")
     world.lock.write_bytes(was)
     wait_for(lambda: problems() == {}, "the end of the report")

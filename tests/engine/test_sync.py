@@ -12,8 +12,14 @@ import pytest
 import uv
 
 from venvctl import plan
-from venvctl.errors import TargetError, UnavailableError, VenvctlError
+from venvctl.errors import (
+    EngineUnreachableError,
+    TargetError,
+    UnavailableError,
+    VenvctlError,
+)
 from venvctl.plan import Action
+from venvctl.status import since
 from venvctl.sync import SyncOptions
 
 if TYPE_CHECKING:
@@ -416,3 +422,47 @@ def test_an_environment_that_was_lost_goes_on_counting(world: World) -> None:
 
     assert world.sync().generation == 3
     assert world.python("import alpha; print(alpha.VERSION)") == "2.0"
+
+
+def test_a_switch_that_was_never_written_down_is_found_by_whoever_comes_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write_lock(world.wheel("alpha", "1.0"))
+    world.sync()
+    world.write_lock(world.wheel("alpha", "2.0"))
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("venvctl.volumes.ensure", die)
+        with pytest.raises(KeyboardInterrupt):
+            world.sync()
+
+    world.sync()
+
+    switches = [
+        (event.kind, event.previous, event.generation)
+        for event in world.environment.history()
+        if event.previous != event.generation
+    ]
+    assert switches == [("sync", 0, 1), ("switch", 1, 2)]
+    assert since(world.environment.history(), 2)
+
+
+def test_an_engine_that_goes_right_after_a_switch_leaves_it_in_the_history(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write_lock(world.wheel("alpha", "1.0"))
+    world.sync()
+    world.write_lock(world.wheel("alpha", "2.0"))
+
+    def gone(*_: object) -> None:
+        raise EngineUnreachableError("The engine went away.")
+
+    monkeypatch.setattr("venvctl.volumes.ensure", gone)
+    with pytest.raises(EngineUnreachableError):
+        world.sync()
+
+    last = [(each.kind, each.generation) for each in world.environment.history()[-2:]]
+    assert last == [("switch", 2), ("failure", 2)]

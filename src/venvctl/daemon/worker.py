@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from venvctl import interpreters, lockfiles, plan
 from venvctl.daemon.orders import Interrupted
 from venvctl.daemon.peers import reader
-from venvctl.errors import BusyError, LockChangedError, VenvctlError
+from venvctl.errors import BusyError, LockChangedError, LockError, VenvctlError
 from venvctl.lockfiles import Recording
 from venvctl.lockfiles.files import LIMIT
 from venvctl.settling import QUIET, Settling, Verdict, content
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 _LISTED = 3
 # Seconds until the next look at an environment that a command works on.
 _BUSY = 1.0
-# How the problem of an environment whose lock is gone begins.
-_MISSING = "Missing: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,7 @@ class Followed:
 
     Attributes:
         problem: what is wrong with it, for a person; empty if nothing is.
+        missing: whether that is a file of its lock that can't be had.
         problem_files: of its lock, which that text may quote.
         paths: of its lock's files.
 
@@ -67,6 +67,7 @@ class Followed:
         self.entry = entry
         self._root = root
         self.problem = ""
+        self.missing = False
         self.problem_files: tuple[str, ...] = ()
         self.paths: tuple[str, ...] = ()
         self.settling = Settling({})
@@ -179,21 +180,21 @@ class Worker:
                 return Again(left)
         if missing:
             if verdict is Verdict.MISSING:
-                self._miss(followed, missing)
+                self._miss(followed, missing, read)
             return Ended()
         if verdict is Verdict.SAME and not job.reasons:
-            if followed.problem.startswith(_MISSING):
-                followed.problem = ""
+            if followed.missing:
+                followed.problem, followed.missing = "", False
             return Ended()
         return self._sync(followed, job, read, digests, progress)
 
-    def _miss(self, followed: Followed, missing: list[str]) -> None:
+    def _miss(self, followed: Followed, missing: list[str], read: Callable[[Path], bytes]) -> None:
         lock = str(followed.registration.specification.lock)
         if lock in missing:
             # What it includes is nothing without it, and is no business of who can't read it.
             missing = [lock]
-        files = " and ".join(missing)
-        followed.problem = f"{_MISSING}{files} can't be read; the environment stays as it is."
+        followed.problem = f"{_why(missing[0], read)}; the environment stays as it is."
+        followed.missing = True
         followed.problem_files = () if missing == [lock] else (lock,)
         self._feed.tell(
             "missing",
@@ -213,6 +214,7 @@ class Worker:
         registration = followed.registration
         name = registration.name
         began = self._clock()
+        followed.missing = False
         self._tally.waited(began - job.since)
         self._feed.tell(
             "started",
@@ -280,3 +282,12 @@ class Worker:
             return
         target = self._root.snapshots.load(current.key).target
         interpreters.check_holders(followed.registration, self._root, target)
+
+
+def _why(path: str, read: Callable[[Path], bytes]) -> str:
+    """Why a file can't be had."""
+    try:
+        read(Path(path))
+    except LockError as error:
+        return error.message.rstrip(".")
+    return f"{path} could not be read"

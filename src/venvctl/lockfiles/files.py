@@ -45,7 +45,9 @@ def read_file(path: Path) -> bytes:
             ) from error
         raise LockError(
             f"The lockfile {path} can't be read: {os.strerror(error.errno or 0)}.",
-            hint="Let the user that runs venvctl read it.",
+            hint="Have its link lead to the file itself."
+            if error.errno == errno.ELOOP
+            else "Let the user that runs venvctl read it.",
         ) from error
     if len(content) > LIMIT:
         raise LockError(
