@@ -358,7 +358,7 @@ def test_a_developer_hands_the_lock_over_and_it_is_followed_with_their_rights(
     world.lock.unlink()
     world.lock.write_text("root:x:0:0 a secret\n")
     world.lock.chmod(0o600)
-    told = f"{world.lock} can't be read; the environment stays as it is."
+    told = f"The lockfile {world.lock} can't be read by "
     wait_for(lambda: told in daemon.log.read_text(), "the report")
     local = "alpha @ file:///etc/passwd --hash=sha256:" + "0" * 64
     refused = as_developer({"registration": registration, "files": {str(world.lock): local}})

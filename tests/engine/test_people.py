@@ -184,7 +184,7 @@ def test_a_lock_that_is_swapped_is_read_with_its_users_rights(
     ann, socket = users.ann, daemon.socket
     assert ann.venvctl("up", socket=socket, cwd=shop.directory).code == 0
 
-    told = f"{shop.lock} can't be read; the environment stays as it is."
+    told = f"The lockfile {shop.lock} can't be read by {ann.name}; the environment stays as it is."
     for target in (secret, "/proc/self/environ", "/dev/zero", "/dev/stdin", shop.directory):
         shop.lock.unlink()
         shop.lock.symlink_to(target)
