@@ -351,6 +351,23 @@ def test_the_shell_completes_verbs_and_environments(tmp_path: Path) -> None:
     assert completed("snapshot export ") == ["shop_venv", *(key * 32 for key in "abc")]
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_completion_imports_nothing_that_works(tmp_path: Path, verb: str) -> None:
+    standing = Standing(tmp_path)
+    words = {"env": "env rm", "snapshot": "snapshot import"}.get(verb, verb)
+
+    loaded = loaded_by(
+        root=str(standing.root.path),
+        _VENVCTL_COMPLETE="complete_bash",
+        COMP_WORDS=f"venvctl {words} ",
+        COMP_CWORD=str(len(words.split()) + 1),
+    )
+
+    assert f"venvctl.cli.{verb}" in loaded
+    assert not loaded & {"concurrent.futures", "docker", "packaging.version", "rich", "ssl"}
+    assert not loaded & {"venvctl.sync", "venvctl.status", "venvctl.seal", "venvctl.evidence"}
+
+
 def test_python_can_run_the_package() -> None:
     done = venvctl_command("--version")
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 
@@ -181,6 +180,8 @@ def _go(tour: _Tour, *, back: bool) -> _Trouble | None:
 
 def _take_group(tour: _Tour, group: Group, *, settle: bool) -> _Trouble | None:
     """Restart what is restarted together, then wait until all of it is well."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a quick command does without
+
     restarting = [step.identifier for step in group.steps if step.action.kind is ChangeKind.RESTART]
     # An engine that dies between its stop and its start leaves a container that looks as if its
     # user had stopped it; whoever comes next starts what is written down here.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, TypeVar
@@ -142,6 +141,8 @@ def _share(work: Callable[[Sequence[_Item]], _Result], items: Sequence[_Item]) -
     """Have each thread do a part; what they returned, or the first error once all have ended."""
     if len(items) < _FEW:
         return [work(items)] if items else []
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - a quick command does without
+
     size = -(-len(items) // _THREADS)
     parts = [items[start : start + size] for start in range(0, len(items), size)]
     with ThreadPoolExecutor(_THREADS) as pool:

@@ -2,17 +2,15 @@
 
 import typer
 
-from venvctl.checks.finding import Status
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Tone
 from venvctl.cli.naming import find_project
-from venvctl.doctor import Doctor
 from venvctl.errors import VenvctlError
 from venvctl.root import locate
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
-_TONES = {Status.OK: Tone.GOOD, Status.WARNING: Tone.TITLE, Status.PROBLEM: Tone.BAD}
+_TONES = {"ok": Tone.GOOD, "warning": Tone.TITLE, "problem": Tone.BAD}
 
 
 @app.command(epilog="Example: `venvctl doctor` in a compose project's directory.")
@@ -30,6 +28,9 @@ def doctor_command(
 
     Each finding says what to type. Ends in 0 when nothing is a problem; warnings are none.
     """
+    from venvctl.checks.finding import Status  # noqa: PLC0415 - completion and help do without
+    from venvctl.doctor import Doctor  # noqa: PLC0415 - completion and help do without
+
     cwd = options.current_directory()
     compose = options.compose_options(files, project_name, profiles, env_files, project_directory)
     doctor = Doctor(locate(), cwd=cwd, load=lambda: find_project(compose, cwd), offline=offline)

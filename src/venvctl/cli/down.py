@@ -5,7 +5,6 @@ import typer
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line
 from venvctl.cli.display import display
-from venvctl.up import down
 from venvctl.workplace import Workplace
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -29,6 +28,8 @@ def down_command(
 
     What its environments are made of stays in the store: the next `venvctl up` fetches nothing.
     """
+    from venvctl.up import down  # noqa: PLC0415 - completion and help do without
+
     compose = options.compose_options(files, project_name, profiles, env_files, project_directory)
     flags = tuple(context.obj or ())
     with display(as_json=json) as terminal:

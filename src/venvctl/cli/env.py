@@ -1,21 +1,21 @@
 """`venvctl env`: environments without compose, for plain `docker run`."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from venvctl import mountpoint
-from venvctl.catalogue import ListedEnvironment
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Table
 from venvctl.cli.display import display
 from venvctl.cli.sentences import describe_sync
 from venvctl.labels import LOCK
-from venvctl.registration import Registration
-from venvctl.specification import EnvironmentSpecification
-from venvctl.sync import SyncOptions, SyncResult
 from venvctl.workplace import Workplace
+
+if TYPE_CHECKING:
+    from venvctl.catalogue import ListedEnvironment
+    from venvctl.sync import SyncResult
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -34,7 +34,7 @@ class AddAnswer:
         option: what `docker run` needs.
     """
 
-    sync: SyncResult
+    sync: "SyncResult"
     option: str
 
 
@@ -43,7 +43,7 @@ class ListAnswer:
     """All environments of one root, by name."""
 
     root: str
-    environments: tuple[ListedEnvironment, ...]
+    environments: "tuple[ListedEnvironment, ...]"
 
 
 @app.command(
@@ -111,6 +111,10 @@ def add_command(
 
     Given again with other options it is changed.
     """
+    from venvctl.registration import Registration  # noqa: PLC0415 - completion and help do without
+    from venvctl.specification import EnvironmentSpecification  # noqa: PLC0415 - completion and help do without
+    from venvctl.survey import SyncOptions  # noqa: PLC0415 - completion and help do without
+
     labels = {
         LOCK: lock,
         "venvctl.python": python,

@@ -1,6 +1,6 @@
 """`venvctl gc`: remove what nothing reaches."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -8,8 +8,10 @@ from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line
 from venvctl.cli.display import display
 from venvctl.cli.sentences import count
-from venvctl.collection import CollectResult, collect
-from venvctl.usage import RootUsage
+
+if TYPE_CHECKING:
+    from venvctl.collection import CollectResult
+    from venvctl.usage import RootUsage
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -26,13 +28,15 @@ def gc_command(
 
     How much stays is said by the labels venvctl.keep and venvctl.keep-snapshots.
     """
+    from venvctl.collection import collect  # noqa: PLC0415 - completion and help do without
+
     root = options.own_root()
     with display(as_json=json) as progress:
         result = collect(root, dry_run=dry_run, progress=progress)
     return Answer(data=result, lines=describe(result))
 
 
-def describe(result: CollectResult) -> tuple[Line, ...]:
+def describe(result: "CollectResult") -> tuple[Line, ...]:
     """What went, or would go."""
     named = (
         *(f"generation {name}" for name in result.generations),
@@ -51,7 +55,7 @@ def describe(result: CollectResult) -> tuple[Line, ...]:
     return lines if result.kept is None else (*lines, Line(_kept(result.kept)))
 
 
-def _kept(kept: RootUsage) -> str:
+def _kept(kept: "RootUsage") -> str:
     content = (
         f"{count(kept.generations, 'generation')} of {count(kept.environments, 'environment')}"
     )

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from venvctl import hookcheck, hooks
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Tone
 from venvctl.cli.naming import find_project
@@ -64,6 +63,8 @@ def install_command(
     one of the branches. A hook compares what git lists of the lockfiles, and ends if that is what
     it was.
     """
+    from venvctl import hooks  # noqa: PLC0415 - completion and help do without
+
     cwd = options.current_directory()
     repository = Repository.find(cwd)
     named = [_below(repository, cwd, text) for text in locks or ()]
@@ -100,6 +101,8 @@ def uninstall_command(
     json: options.Json = False,
 ) -> Answer:
     """Take venvctl out of the hooks of the git repository here; what was there before is back."""
+    from venvctl import hooks  # noqa: PLC0415 - completion and help do without
+
     done = hooks.uninstall(Repository.find(options.current_directory()))
     text = f"Taken out of {', '.join(done.hooks)}." if done.hooks else "No hook had venvctl in it."
     return Answer(data=done, lines=(Line(text), *(Line(note) for note in done.notes)))
@@ -114,6 +117,8 @@ def run_command(
     json: options.Json = False,
 ) -> Answer:
     """Sync the environments whose lockfiles changed since the last time; the hooks run this."""
+    from venvctl import hooks  # noqa: PLC0415 - completion and help do without
+
     repository = Repository.find(options.current_directory())
     done = hooks.run(repository, hook, root=_root(), sync=hooks.sync_command)
     time = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -138,6 +143,8 @@ def check_command(
     What is not the lockfile's fault, such as an engine that does not answer, is told and refuses
     nothing.
     """
+    from venvctl import hookcheck  # noqa: PLC0415 - completion and help do without
+
     done = hookcheck.check(Repository.find(options.current_directory()), _root())
     lines = [Line(f"Can be used: {', '.join(done.environments)}.", Tone.GOOD)]
     shown = lines if done.environments and not done.errors else []

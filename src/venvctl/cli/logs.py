@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 
-from venvctl import client
 from venvctl.backend import Backend, Here
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Tone
@@ -106,6 +105,8 @@ def _stream(
 
 def _listen(root: Path, live: queue.SimpleQueue[Document]) -> None:
     """Hand on what the root's daemon tells, also one that is started later."""
+    from venvctl import client  # noqa: PLC0415 - completion and help do without
+
     while True:
         with suppress(VenvctlError):
             if (daemon := client.find(root)) is not None:

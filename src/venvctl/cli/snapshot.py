@@ -3,18 +3,19 @@
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from venvctl.catalogue import ListedSnapshot, find_key
 from venvctl.cli import export, import_, options
 from venvctl.cli.answer import Answer, Line, Table, Tone
 from venvctl.cli.sentences import count
 from venvctl.errors import IntegrityError, UsageError
 from venvctl.root import Root
-from venvctl.seal import Seal
 from venvctl.workplace import Workplace
+
+if TYPE_CHECKING:
+    from venvctl.catalogue import ListedSnapshot
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -37,7 +38,7 @@ Key = Annotated[
 class ListAnswer:
     """All snapshots of one root, oldest first."""
 
-    snapshots: tuple[ListedSnapshot, ...]
+    snapshots: "tuple[ListedSnapshot, ...]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +114,8 @@ def remove_command(
     Refused while a generation of it is there. The wheels that nothing else needs go with the next
     `venvctl gc`.
     """
+    from venvctl.catalogue import find_key  # noqa: PLC0415 - completion and help do without
+
     root = options.own_root()
     with nullcontext() if dry_run else root.working():
         full = find_key(key, root)
@@ -135,6 +138,8 @@ def remove_command(
 
 def _loss(key: str, root: Root, *, dry_run: bool) -> RemoveAnswer:
     """What can't be restored without a snapshot."""
+    from venvctl.seal import Seal  # noqa: PLC0415 - completion and help do without
+
     try:
         snapshot = root.snapshots.load(key)
     except IntegrityError:

@@ -14,10 +14,10 @@ from venvctl.cli.naming import find, find_project
 from venvctl.cli.sentences import count
 from venvctl.errors import EngineUnreachableError
 from venvctl.project import ComposeOptions
-from venvctl.status import EnvironmentStatus, Holder
 from venvctl.workplace import Workplace
 
 if TYPE_CHECKING:
+    from venvctl.status import EnvironmentStatus, Holder
     from venvctl.usage import EnvironmentUsage
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
@@ -32,7 +32,7 @@ class StatusAnswer:
     """
 
     root: str
-    environments: tuple[EnvironmentStatus, ...]
+    environments: "tuple[EnvironmentStatus, ...]"
     usage: "tuple[EnvironmentUsage, ...]" = ()
 
 
@@ -92,7 +92,7 @@ def _usage(chosen: Mapping[str, Backend], workplace: Workplace) -> "tuple[Enviro
 
 
 def describe(
-    each: EnvironmentStatus, usage: "Iterable[EnvironmentUsage]" = (), *, verbose: bool
+    each: "EnvironmentStatus", usage: "Iterable[EnvironmentUsage]" = (), *, verbose: bool
 ) -> tuple[Line | Table, ...]:
     """One environment for a person.
 
@@ -129,7 +129,7 @@ def describe(
     return tuple(lines)
 
 
-def _word(each: EnvironmentStatus) -> tuple[str, Tone]:
+def _word(each: "EnvironmentStatus") -> tuple[str, Tone]:
     if each.problem or each.error:
         return "in trouble", Tone.BAD
     if not each.generation:
@@ -151,11 +151,11 @@ def _disk(usage: "EnvironmentUsage") -> Iterator[Line]:
         yield Line(f"generation {each.number}: {each.alone:,} bytes of its own, {shared}", indent=2)
 
 
-def _owner(each: EnvironmentStatus) -> str:
+def _owner(each: "EnvironmentStatus") -> str:
     return f"of project {each.project}" if each.project else "made by `venvctl env add`"
 
 
-def _last(each: EnvironmentStatus, *, verbose: bool) -> list[Line]:
+def _last(each: "EnvironmentStatus", *, verbose: bool) -> list[Line]:
     if each.last is None:
         return []
     notes = "; ".join(each.last.notes)
@@ -167,7 +167,7 @@ def _last(each: EnvironmentStatus, *, verbose: bool) -> list[Line]:
     return [Line(line.text, line.tone, line.indent + 1) for line in lines]
 
 
-def _holder(holder: Holder) -> str:
+def _holder(holder: "Holder") -> str:
     words = [f"{holder.name}: {holder.state}"]
     if holder.health:
         words.append(holder.health)

@@ -3,12 +3,10 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from packaging.utils import canonicalize_name
 
-from venvctl import evidence
 from venvctl.backend import Backend, Here
 from venvctl.cli import options
 from venvctl.cli.answer import Again, Answer, Failure, Line, Tone
@@ -17,9 +15,11 @@ from venvctl.cli.naming import find_project, name_of
 from venvctl.cli.sentences import describe_sync
 from venvctl.errors import UsageError, VenvctlError
 from venvctl.project import ComposeOptions, ComposeProject
-from venvctl.registration import Registration
-from venvctl.sync import SyncOptions, SyncResult
 from venvctl.workplace import Workplace
+
+if TYPE_CHECKING:
+    from venvctl.registration import Registration
+    from venvctl.sync import SyncResult
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -28,7 +28,7 @@ app = typer.Typer(rich_markup_mode=None, add_completion=False)
 class SyncAnswer:
     """What happened to each environment, in the order they were worked on."""
 
-    environments: tuple[SyncResult, ...]
+    environments: "tuple[SyncResult, ...]"
     failures: tuple[Failure, ...] = ()
 
 
@@ -37,7 +37,7 @@ class Chosen:
     """One environment that is meant: as it is asked for, or as registered; and who has it."""
 
     name: str
-    registration: Registration | None
+    registration: "Registration | None"
     backend: Backend
 
 
@@ -76,6 +76,11 @@ def sync_command(
 
     Without a name: those of the compose project here, else all that are registered.
     """
+    from packaging.utils import canonicalize_name  # noqa: PLC0415 - completion and help do without
+
+    from venvctl import evidence  # noqa: PLC0415 - completion and help do without
+    from venvctl.survey import SyncOptions  # noqa: PLC0415 - completion and help do without
+
     if accept and offline:
         raise UsageError(
             "--accept asks the index, and --offline forbids it.", hint="Leave one of them out."
@@ -122,7 +127,7 @@ def sync_command(
 
 
 def describe(
-    results: tuple[SyncResult, ...],
+    results: "tuple[SyncResult, ...]",
     failures: tuple[Failure, ...] = (),
     errors: tuple[VenvctlError, ...] = (),
 ) -> Answer:

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from venvctl import compose, evidence
 from venvctl.cli import options
 from venvctl.cli.answer import Again, Answer, Failure, Line, Tone
 from venvctl.cli.display import display
 from venvctl.cli.sentences import describe_sync, duration
 from venvctl.errors import UsageError
-from venvctl.sync import SyncResult
-from venvctl.up import PATIENCE, UpRequest, UpResult, registrations, up
 from venvctl.workplace import Workplace
 
 if TYPE_CHECKING:
     from venvctl.follower import Followed
+    from venvctl.sync import SyncResult
+    from venvctl.up import UpRequest, UpResult
 
 # Flags of compose with which images are had anew each time.
 _ASKING = frozenset({"--build", "--pull"})
@@ -38,7 +37,7 @@ class FollowAnswer:
     """
 
     environment: str
-    result: SyncResult | None
+    result: "SyncResult | None"
     failure: Failure | None
     missing: tuple[str, ...]
     seconds: float
@@ -70,6 +69,8 @@ def up_command(
 
     Images that are missing are built or pulled first. With --json --watch: one object a line.
     """
+    from venvctl.up import PATIENCE, UpRequest  # noqa: PLC0415 - completion and help do without
+
     request = UpRequest(
         options=options.compose_options(
             files, project_name, profiles, env_files, project_directory
@@ -87,7 +88,10 @@ def up_command(
     return _up(request, workplace, as_json=json)
 
 
-def _up(request: UpRequest, workplace: Workplace, *, as_json: bool) -> Answer:
+def _up(request: "UpRequest", workplace: Workplace, *, as_json: bool) -> Answer:
+    from venvctl import compose, evidence  # noqa: PLC0415 - completion and help do without
+    from venvctl.up import up  # noqa: PLC0415 - completion and help do without
+
     before = evidence.survey(request.options, request.cwd)
     with display(as_json=as_json) as terminal:
         result = up(request, workplace, terminal)
@@ -108,21 +112,22 @@ def _up(request: UpRequest, workplace: Workplace, *, as_json: bool) -> Answer:
         spoken=not as_json,
     )
 
-    def again(environments: tuple[SyncResult, ...]) -> Answer:
+    def again(environments: "tuple[SyncResult, ...]") -> Answer:
         return describe(dataclasses.replace(result, environments=environments))
 
     return dataclasses.replace(answer, again=Again(basis=basis, describe=again))
 
 
-def describe(result: UpResult) -> Answer:
+def describe(result: "UpResult") -> Answer:
     """What `up` did, an environment after the other."""
     lines = tuple(line for each in result.environments for line in describe_sync(each))
     return Answer(data=result, lines=lines or (Line("no environment is needed by what starts"),))
 
 
-def _watch(request: UpRequest, workplace: Workplace, *, as_json: bool) -> Iterator[Answer]:
+def _watch(request: "UpRequest", workplace: Workplace, *, as_json: bool) -> Iterator[Answer]:
     """Bring it up, then follow its lockfiles until somebody ends it."""
     from venvctl import follower  # noqa: PLC0415 - who doesn't follow does without watchdog
+    from venvctl.up import registrations, up  # noqa: PLC0415 - completion and help do without
 
     with display(as_json=as_json) as terminal:
         result = up(request, workplace, terminal)

@@ -1,6 +1,6 @@
 """`venvctl verify`: check every file against its hash, and have what is damaged made anew."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,9 @@ from venvctl.cli.naming import resolve_all
 from venvctl.cli.sentences import count
 from venvctl.errors import EngineError, EngineUnreachableError, IntegrityError
 from venvctl.project import ComposeOptions
-from venvctl.verification import Problem, VerifyResult, seen, verify
+
+if TYPE_CHECKING:
+    from venvctl.verification import Problem, VerifyResult
 
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
@@ -35,6 +37,8 @@ def verify_command(
     Without a name: all environments of this root, and everything else in it. Ends with exit code 6
     while anything is damaged.
     """
+    from venvctl.verification import seen, verify  # noqa: PLC0415 - completion and help do without
+
     root = options.own_root()
     chosen = resolve_all(
         names or [], root.registry.names(), ComposeOptions(), options.current_directory()
@@ -48,7 +52,7 @@ def verify_command(
     return describe(result, repair=repair)
 
 
-def describe(result: VerifyResult, *, repair: bool) -> Answer:
+def describe(result: "VerifyResult", *, repair: bool) -> Answer:
     """What was found, and what is still wrong."""
     lines = [Line(f"repaired: {problem}", Tone.GOOD) for problem in result.repaired]
     lines += [Line(_located(problem), Tone.BAD) for problem in result.problems]
@@ -63,5 +67,5 @@ def describe(result: VerifyResult, *, repair: bool) -> Answer:
     return Answer(data=result, lines=tuple(lines), errors=() if result.ok else (error,))
 
 
-def _located(problem: Problem) -> str:
+def _located(problem: "Problem") -> str:
     return f"{problem.place}: {problem}"
