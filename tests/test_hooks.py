@@ -550,6 +550,13 @@ def test_hooks_that_repositories_share_are_not_touched(
     (shared / "post-commit").write_text("#!/bin/sh\n" + hookfiles.lines("post-commit"))
     (shared / "post-commit").chmod(0o755)
     assert f"post-commit: {LOCK} changed" in git.commit(LOCK, "two\n", VENVCTL_HOOK_WAIT="1")
+    repository = Repository.find(git.directory)
+    assert hooks.absent(repository) == ("post-merge", "post-checkout", "post-rewrite")
+    [note] = hooks.uninstall(repository).notes
+    assert note == (
+        f"The hooks of {shared} (core.hooksPath), which other repositories may share, were not "
+        "touched: venvctl's lines there do nothing here any more."
+    )
 
 
 def test_hooks_in_the_work_tree_are_changed_and_named(git: Git, root: Root) -> None:
@@ -583,7 +590,8 @@ def test_husky_calls_the_hooks_that_it_does_not_make_itself(git: Git, root: Root
     for name in hooks.WORK_TREE_HOOKS:
         git.write(f".husky/_/{name}", '#!/usr/bin/env sh\n. "$(dirname "$0")/h"\n')
         (git.directory / ".husky/_" / name).chmod(0o755)
-    git.write(".husky/post-merge", "echo theirs\n")
+    # Husky runs what it does not have to be able to run by itself.
+    git.write(".husky/post-commit", "echo theirs\n")
     git("config", "core.hooksPath", ".husky/_")
     before = tree(git.directory / ".husky")
 
@@ -593,9 +601,21 @@ def test_husky_calls_the_hooks_that_it_does_not_make_itself(git: Git, root: Root
     assert tree(git.directory / ".husky/_") == {
         path.removeprefix("_/"): state for path, state in before.items() if path.startswith("_/")
     }
-    assert f"post-commit: {LOCK} changed" in git.commit(LOCK, "two\n", VENVCTL_HOOK_WAIT="1")
+    said = git.commit(LOCK, "two\n", VENVCTL_HOOK_WAIT="1")
+    assert "theirs\n" in said
+    assert f"post-commit: {LOCK} changed" in said
     hooks.uninstall(Repository.find(git.directory))
     assert tree(git.directory / ".husky") == before
+
+
+def test_a_hook_that_another_manager_made_anew_is_noticed(git: Git, root: Root) -> None:
+    install(git, root, locks=[git.directory / LOCK])
+    repository = Repository.find(git.directory)
+    assert hooks.absent(repository) == ()
+
+    git.write(".git/hooks/post-commit", "#!/bin/sh\necho theirs\n")
+
+    assert hooks.absent(repository) == ("post-commit",)
 
 
 @pytest.fixture

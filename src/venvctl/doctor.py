@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from venvctl import hooklocks, hookscript, settings
+from venvctl import hooklocks, hooks, hookscript, settings
 from venvctl.checks import environments, machine, project, services
 from venvctl.checks.finding import Finding, Status, ok, problem, warning
 from venvctl.errors import RootError, TargetError, UsageError, VenvctlError
@@ -192,6 +192,14 @@ class Doctor:
             return
         installed = hookscript.load_settings(repository)
         if installed is None:
+            return
+        if gone := hooks.absent(repository):
+            yield warning(
+                "hooks",
+                f"The git hooks {', '.join(gone)} of {repository.top} do not have venvctl's lines.",
+                "`venvctl hook install` puts them there, or says how to; or "
+                "`venvctl hook uninstall`.",
+            )
             return
         missing = [
             lock

@@ -70,8 +70,8 @@ def put(directory: Path, hook: str) -> Placement:
         return Placement.ADDED
     content = _shell_script(path)
     if content is not None:
-        first, rest = content.split(b"\n", 1)
-        _rewrite(path, first + b"\n" + lines(hook).encode() + rest)
+        first, rest = _after_shebang(content)
+        _rewrite(path, first + lines(hook).encode() + rest)
         return Placement.INSERTED
     kept = directory / KEPT
     disk.make_directory(kept)
@@ -122,9 +122,18 @@ def _wrapper(hook: str) -> bytes:
     return (_SHEBANG + lines(hook) + call).encode()
 
 
+def _after_shebang(content: bytes) -> tuple[bytes, bytes]:
+    end = content.find(b"\n") + 1 if content.startswith(b"#!") else 0
+    return content[:end], content[end:]
+
+
 def _shell_script(path: Path) -> bytes | None:
     """The content of a shell script that git runs from this very file; None for all else."""
-    if path.is_symlink() or not path.is_file() or not os.access(path, os.X_OK):
+    if path.is_symlink() or not path.is_file():
+        return None
+    if (path.parent / "_" / "h").exists():
+        return path.read_bytes()  # Husky 9 runs each with `sh -e`, whatever it is called or may be
+    if not os.access(path, os.X_OK):
         return None
     content = path.read_bytes()
     first, newline, _ = content.partition(b"\n")

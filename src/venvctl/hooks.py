@@ -168,15 +168,20 @@ def uninstall(repository: Repository) -> Removal:
     if others:
         note = f"The hooks stay for another work tree of this repository ({others[0]})."
         return Removal(repository=repository.top, hooks=(), notes=(note,))
-    place, notes = _hooks_place(repository)
+    place, _ = _hooks_place(repository)
     taken = [hook for hook in _hooks(repository) if place and hookfiles.take(place, hook)]
     if settings is not None and settings.made_hooks_directory and place is not None:
         # Only an empty one: somebody may have put a hook there since.
         with suppress(OSError):
             place.rmdir()
-    if place is not None:
-        notes = []  # they are about what was put there
-    return Removal(repository=repository.top, hooks=tuple(taken), notes=tuple(notes))
+    notes: tuple[str, ...] = ()
+    if place is None and any(map(hookfiles.has, _paths(repository, repository.hooks_directory))):
+        note = (
+            f"The hooks of {repository.hooks_directory} (core.hooksPath), which other repositories "
+            "may share, were not touched: venvctl's lines there do nothing here any more."
+        )
+        notes = (note,)
+    return Removal(repository=repository.top, hooks=tuple(taken), notes=notes)
 
 
 def run(
@@ -185,6 +190,7 @@ def run(
     *,
     root: Root | None,
     sync: Callable[[Sequence[str]], int],
+    begin: Callable[[Sequence[str]], None] = lambda _: None,
 ) -> Run:
     """Do what a hook is for: sync the environments whose lockfiles changed.
 
@@ -196,6 +202,7 @@ def run(
         hook: which one git ran.
         root: venvctl's root; None if it belongs to another user.
         sync: syncs environments by name, and says what it ended with.
+        begin: told which lockfiles changed, before anything is done about them.
     """
     if not (repository.git_directory / "venvctl").is_dir():
         # Started by another manager of hooks, such as pre-commit: a sync finds what changed.
@@ -211,6 +218,7 @@ def run(
         changed = hooklocks.changed(repository, revisions, compared)
         if not changed:
             return Run(changed=())
+        begin(changed)
         received = hooklocks.receive(repository, settings, compared, changed)
         remember(repository, settings, revisions, compared)
         names = hooklocks.affected(repository, settings, root, changed)
@@ -238,6 +246,17 @@ def sync_command(names: Sequence[str]) -> int:
         if done.returncode != ExitCode.BUSY or time.monotonic() >= deadline:
             return done.returncode
         time.sleep(_POLL)
+
+
+def absent(repository: Repository) -> tuple[str, ...]:
+    """The hooks of a repository that do not have venvctl's lines (any more)."""
+    place, _ = _hooks_place(repository)
+    paths = _paths(repository, place or repository.hooks_directory)
+    return tuple(path.name for path in paths if not hookfiles.has(path))
+
+
+def _paths(repository: Repository, place: Path) -> list[Path]:
+    return [place / hook for hook in _hooks(repository)]
 
 
 def _hooks(repository: Repository) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """`venvctl hook`: git hooks that take up a lockfile which a commit, merge or push brings."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -120,12 +121,19 @@ def run_command(
     from venvctl import hooks  # noqa: PLC0415 - completion and help do without
 
     repository = Repository.find(options.current_directory())
-    done = hooks.run(repository, hook, root=_root(), sync=hooks.sync_command)
-    time = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    what = ", ".join(done.changed) or "no lockfile"
+
+    def head(changed: Sequence[str]) -> str:
+        time = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return f"{time} {hook or 'by hand'}: {', '.join(changed) or 'no lockfile'} changed"
+
+    def begin(changed: Sequence[str]) -> None:
+        if not json:
+            typer.echo(head(changed))  # at once: what the sync prints comes after it
+
+    done = hooks.run(repository, hook, root=_root(), sync=hooks.sync_command, begin=begin)
     lines = []
-    if done.changed or done.notes or not hook:
-        lines.append(Line(f"{time} {hook or 'by hand'}: {what} changed", Tone.QUIET))
+    if not done.changed and (done.notes or not hook):
+        lines.append(Line(head(()), Tone.QUIET))
     lines += [Line(note, indent=1) for note in done.notes]
     if done.exit_code:
         names = ", ".join(done.environments)
