@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlunsplit
 
 from packaging.pylock import Package, PackageArchive, PackageVcs
 from packaging.utils import (
@@ -164,7 +164,7 @@ def _vcs(url: str, subdirectory: str | None, place: str) -> PackageVcs:
             f"{place}: {redact(url)!r} is in {kind!r}; only git is supported.",
             hint="Take the package from an index, or from git.",
         )
-    parts = urlsplit(rest)
+    parts = split_url(rest, place)
     path, _, commit = parts.path.rpartition("@")
     return PackageVcs(
         type="git",

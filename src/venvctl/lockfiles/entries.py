@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
 from venvctl.errors import LockError
+from venvctl.lockfiles.locations import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +56,7 @@ def archive_name(archive: PackageArchive) -> str:
     """The name of the file behind an archive entry; PEP 751 gives it none of its own."""
     if archive.path:
         return archive.path.rpartition("/")[2]
-    return unquote(urlsplit(archive.url or "").path.rpartition("/")[2])
+    return file_name(archive.url or "")
 
 
 def wheel_tags(package: Package, file: str) -> frozenset[Tag]:

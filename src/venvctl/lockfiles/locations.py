@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from venvctl.errors import LockError
 
@@ -75,6 +75,14 @@ def is_trusted(parts: SplitResult, insecure_hosts: Collection[str]) -> bool:
     """Whether a URL's host is among those that may be spoken to without HTTPS."""
     host = parts.hostname or ""
     return host in insecure_hosts or f"{host}:{parts.port or 80}" in insecure_hosts
+
+
+def file_name(url: str) -> str:
+    """The last part of a URL's path, unquoted; empty where the URL can't be split."""
+    try:
+        return unquote(urlsplit(url).path.rpartition("/")[2])
+    except ValueError:
+        return ""  # `split_url` says it, to whoever is to fetch it
 
 
 def split_url(url: str, place: str) -> SplitResult:

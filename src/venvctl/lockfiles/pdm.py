@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
 
 from packaging.markers import Marker
 from packaging.pylock import (
@@ -23,7 +22,7 @@ from venvctl.lockfiles import toml
 from venvctl.lockfiles.direct import Direct
 from venvctl.lockfiles.entries import wheel_tags
 from venvctl.lockfiles.hashes import parse_hash
-from venvctl.lockfiles.locations import check_commit, check_file_name
+from venvctl.lockfiles.locations import check_commit, check_file_name, file_name
 from venvctl.lockfiles.model import Index, Lock, Pin
 from venvctl.lockfiles.pdm_project import read_graph, read_sources
 from venvctl.lockfiles.tables import Table, parse_marker
@@ -231,7 +230,7 @@ def _static(listed: Iterable[Table]) -> tuple[list[PackageWheel], list[PackageSd
     for file in listed:
         url = file.text("url")
         algorithm, _, digest = file.text("hash").partition(":")
-        name = unquote(urlsplit(url).path.rpartition("/")[2])
+        name = file_name(url)
         check_file_name(name, file.place)
         if name.endswith(".whl"):
             wheels.append(PackageWheel(name=name, url=url, hashes={algorithm: digest}))

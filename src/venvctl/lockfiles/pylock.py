@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import unquote, urlsplit
 
 from packaging.pylock import (
     Package,
@@ -19,7 +18,7 @@ from packaging.version import InvalidVersion, Version
 
 from venvctl.errors import LockError
 from venvctl.lockfiles import toml
-from venvctl.lockfiles.locations import inside
+from venvctl.lockfiles.locations import file_name, inside
 from venvctl.lockfiles.model import Lock
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ def as_the_index_has_it(tables: Mapping[str, Any]) -> dict[str, Any]:
         wheels = package.get("wheels")
         if wheels and any("name" in wheel for wheel in wheels):
             changed["wheels"] = [_named_by_url(wheel) for wheel in wheels]
-        sdist = urlsplit(str(package.get("sdist", {}).get("url", ""))).path
+        sdist = file_name(str(package.get("sdist", {}).get("url", "")))
         if wheels and sdist and not sdist.endswith((".tar.gz", ".zip")):
             del changed["sdist"]
         packages.append(changed)
@@ -125,7 +124,7 @@ def as_the_index_has_it(tables: Mapping[str, Any]) -> dict[str, Any]:
 
 def _named_by_url(wheel: Mapping[str, Any]) -> Mapping[str, Any]:
     """A wheel without a name of its own, where its URL ends in the same one as the index spells."""
-    name = unquote(urlsplit(str(wheel.get("url", ""))).path.rpartition("/")[2])
+    name = file_name(str(wheel.get("url", "")))
     try:
         same = parse_wheel_filename(name) == parse_wheel_filename(str(wheel.get("name")))
     except InvalidWheelFilename:
