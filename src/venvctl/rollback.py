@@ -13,6 +13,7 @@ from venvctl.errors import UsageError
 if TYPE_CHECKING:
     from venvctl.environments import Environment, Generation
     from venvctl.progress import Progress
+    from venvctl.registration import Registration
     from venvctl.rollout import StepResult
     from venvctl.root import Root
 
@@ -39,7 +40,7 @@ class RollbackResult:
 
 
 def rollback(name: str, root: Root, *, to: int | None, progress: Progress) -> RollbackResult:
-    """Switch to an earlier generation and roll it out.
+    """Switch to an earlier generation and roll it out; one that was killed goes on where it was.
 
     Args:
         name: the environment's.
@@ -61,31 +62,30 @@ def rollback(name: str, root: Root, *, to: int | None, progress: Progress) -> Ro
         if left is None:
             raise UsageError(f"Environment {name} has no generation to go back from.")
         goal = environment.numbered(to) if to is not None else _before(environment, left)
-        if goal == left:
+        killed = _was_killed(environment, left) and (to is None or goal == left)
+        if killed:
+            goal, left = left, _left(environment, left)
+        elif goal == left:
             raise UsageError(f"Generation {goal.number} of {name} is the current one already.")
         snapshots = root.snapshots
         snapshot = snapshots.load(goal.key)
         interpreters.check_holders(registration, root, snapshot.target)
         changes = plan.differences(snapshots.load(left.key).files, snapshot.files)
-        state = environment.state()
-        held = {key: why for key, why in state.held.items() if key != goal.key}
-        if left.key != goal.key:
-            held[left.key] = (
-                f"`venvctl rollback` left generation {left.number} at {timestamps.now()}"
+        if killed:
+            changeover.note_current(registration, goal, root)
+        else:
+            _hold_and_switch(registration, environment, left, goal, root)
+        if not killed or not _is_told(environment, goal):
+            environment.record(
+                Event(
+                    time=timestamps.now(),
+                    kind="rollback",
+                    generation=goal.number,
+                    key=goal.key,
+                    previous=left.number,
+                    changes=changes,
+                )
             )
-        # Before the switch: a follower that sees the switch must see the hold too.
-        environment.save_state(dataclasses.replace(state, held=held))
-        changeover.switch(registration, goal, root, restart=True, fall_back=False)
-        environment.record(
-            Event(
-                time=timestamps.now(),
-                kind="rollback",
-                generation=goal.number,
-                key=goal.key,
-                previous=left.number,
-                changes=changes,
-            )
-        )
         steps = changeover.finish(environment, root, progress)
     return RollbackResult(
         environment=name,
@@ -96,6 +96,49 @@ def rollback(name: str, root: Root, *, to: int | None, progress: Progress) -> Ro
         changes=changes,
         steps=steps,
     )
+
+
+def _hold_and_switch(
+    registration: Registration,
+    environment: Environment,
+    left: Generation,
+    goal: Generation,
+    root: Root,
+) -> None:
+    state = environment.state()
+    held = {key: why for key, why in state.held.items() if key != goal.key}
+    if left.key != goal.key:
+        held[left.key] = f"`venvctl rollback` left generation {left.number} at {timestamps.now()}"
+    # Before the switch: a follower that sees the switch must see the hold too.
+    environment.save_state(dataclasses.replace(state, held=held))
+    changeover.switch(registration, goal, root, restart=True, fall_back=False)
+
+
+def _was_killed(environment: Environment, current: Generation) -> bool:
+    """Whether a rollback to the current generation did not come to its end."""
+    state = environment.state()
+    waits = state.pending or state.switching or state.stopped
+    if not waits or state.back_to:
+        return False
+    return _is_told(environment, current) or _left(environment, current).key in state.held
+
+
+def _left(environment: Environment, goal: Generation) -> Generation:
+    """The generation that was current before `goal` came to be; `goal` where nothing tells."""
+    there = {generation.number: generation for generation in environment.generations()}
+    for event in reversed(environment.history()):
+        for number in (event.generation, event.previous):
+            if number in there and number != goal.number:
+                return there[number]
+    return goal
+
+
+def _is_told(environment: Environment, goal: Generation) -> bool:
+    """Whether the history ends with going back to `goal`, and what followed of it."""
+    for event in reversed(environment.history()):
+        if event.kind in {"sync", "restore", "switch", "rollback"}:
+            return event.kind == "rollback" and event.generation == goal.number
+    return False
 
 
 def _before(environment: Environment, left: Generation) -> Generation:

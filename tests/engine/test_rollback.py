@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from venvctl import changeover
 from venvctl.errors import UsageError
 from venvctl.plan import Action
 from venvctl.restore import restore
@@ -37,6 +38,37 @@ def test_the_generation_before_becomes_current_and_the_holder_serves_it(
     assert result.changes == ("alpha 2.0 → 1.0",)
     assert [step.name for step in result.steps] == [world.container(web).name]
     wait_for(lambda: world.said(web) == ["start 1.0 1", "start 2.0 2", "start 1.0 1"], "the return")
+
+
+@pytest.mark.parametrize("to", [1, None])
+@pytest.mark.parametrize("told", [False, True])
+def test_one_that_was_killed_after_its_switch_goes_on_when_it_is_asked_for_again(
+    world: World, unique: Unique, monkeypatch: pytest.MonkeyPatch, *, to: int | None, told: bool
+) -> None:
+    world.write_lock(world.wheel("alpha", "0.9"))
+    world.sync()
+    web = world.start(unique("web"))
+    for version in ("1.0", "2.0"):
+        world.write_lock(world.wheel("alpha", version))
+        left = world.sync()
+    world.wait_for_line(web, "start 2.0 3")
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # noqa: PT012 - once
+        patch.setattr(changeover, "finish" if told else "note_current", die)
+        rollback(world.name, world.root, to=2, progress=world.progress)
+
+    result = rollback(world.name, world.root, to=to and 2, progress=world.progress)
+
+    assert (result.generation, result.previous, result.held) == (2, 3, left.key)
+    assert result.changes == ("alpha 2.0 → 1.0",)
+    world.wait_for_line(web, "start 1.0 2")
+    kinds = [event.kind for event in world.environment.history() if event.kind != "rollout"]
+    assert kinds == ["sync"] * 3 + ["rollback"]
+    with pytest.raises(UsageError, match="is the current one already"):
+        rollback(world.name, world.root, to=2, progress=world.progress)
 
 
 def test_the_key_that_was_left_is_held_until_the_lock_selects_another_or_force(
