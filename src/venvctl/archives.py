@@ -28,6 +28,12 @@ _ENCRYPTED = 0x1
 _LISTED = b"PK\x01\x02"  # each member's entry in the archive's directory begins with it
 _ENTRY = 46  # the fewest bytes of such an entry
 _DESCRIPTOR = 0x8  # the sizes stand behind the content, and not in the member's own header
+_DESCRIPTOR_MOST = 24  # bytes of what stands behind the content then
+_TAIL = struct.Struct("<4s4H2LH")  # the end of the archive's directory
+_LAST = b"PK\x05\x06"
+_MANY = 0xFFFF  # a count that stands elsewhere (zip64)
+_FIELD = struct.Struct("<2H")  # one of a member's further fields: its kind and length
+_UNICODE_NAME = 0x7075
 _LONG = 0xFFFFFFFF  # a size that stands elsewhere (zip64)
 _SHOWN = 2_000  # characters of a name in a message
 # The most bytes that each of a wheel's own texts may have; RECORD has a line for each member.
@@ -101,6 +107,7 @@ def directory(path: Path, file: str, limits: Limits) -> dict[str, zipfile.ZipInf
         with _Counted(path, file, limits) as stream, zipfile.ZipFile(stream) as archive:
             listed = archive.infolist()
             end = archive.start_dir
+            frame = _frame_fault(stream.fileno(), listed, end, len(archive.comment))
     # EINVAL: an offset before the begin of the file.
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
@@ -123,6 +130,8 @@ def directory(path: Path, file: str, limits: Limits) -> dict[str, zipfile.ZipInf
     if total > max(_RATIO_FLOOR, limits.ratio * path.stat().st_size):
         raise refuse(file, f"unpacks to more than {limits.ratio} times its size")
     _check_overlap(listed, file, end)
+    if frame:
+        raise refuse(file, frame)
     return infos
 
 
@@ -135,6 +144,8 @@ def _member_fault(info: zipfile.ZipInfo) -> str:  # noqa: PLR0911 - one line a r
         return "is neither a file nor a folder"
     if info.flag_bits & _ENCRYPTED:
         return "is encrypted"
+    if _other_name(info):
+        return "has another name for other readers"
     if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
         return "is compressed with another method than deflate"
     if info.orig_filename.endswith("/") and info.file_size:
@@ -142,6 +153,49 @@ def _member_fault(info: zipfile.ZipInfo) -> str:  # noqa: PLR0911 - one line a r
     if info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
         return "lies about its size"
     return ""
+
+
+def _other_name(info: zipfile.ZipInfo) -> bool:
+    """Whether the field for a name in Unicode, which not all readers know, has another one."""
+    rest = info.extra
+    while len(rest) >= _FIELD.size:
+        kind, length = _FIELD.unpack_from(rest)
+        field, rest = rest[_FIELD.size : _FIELD.size + length], rest[_FIELD.size + length :]
+        # Behind a version and a checksum; one that does not match is for no reader (APPNOTE 4.6.9).
+        if kind == _UNICODE_NAME and field[5:] != info.orig_filename.encode():
+            return True
+    return False
+
+
+def _frame_fault(handle: int, listed: Sequence[zipfile.ZipInfo], end: int, comment: int) -> str:
+    """Why two readers could find two archives in one file, in words that follow "it".
+
+    Some read from the begin, some from the end, and some count. Nothing may stand before, between
+    or behind what the directory lists, as package indexes ask for, too.
+    """
+    size = os.fstat(handle).st_size
+    tail = os.pread(handle, _TAIL.size, size - _TAIL.size - comment)
+    if not tail.startswith(_LAST):
+        return "has something behind its end"
+    count = _TAIL.unpack(tail)[4]
+    if count not in {len(listed), _MANY}:
+        return f"says that it has {count:,} members, and lists {len(listed):,}"
+    at = 0
+    for info in sorted(listed, key=lambda info: info.header_offset):
+        if info.header_offset > at:
+            return "has something that its directory does not list"
+        at = max(at, _member_end(handle, info, end))
+    return "has something that its directory does not list" if at < end else ""
+
+
+def _member_end(handle: int, info: zipfile.ZipInfo, end: int) -> int:
+    """Where a member ends at the latest, by its own header; `end` where that can't be told."""
+    head = os.pread(handle, _LOCAL_HEADER.size, info.header_offset)
+    if len(head) < _LOCAL_HEADER.size:
+        return end  # said where it is read
+    *_, name, extra = _LOCAL_HEADER.unpack(head)
+    last = info.header_offset + _LOCAL_HEADER.size + int(name) + int(extra) + info.compress_size
+    return last + (_DESCRIPTOR_MOST if info.flag_bits & _DESCRIPTOR else 0)
 
 
 def _check_overlap(infos: Sequence[zipfile.ZipInfo], file: str, end: int) -> None:
