@@ -24,6 +24,10 @@ none for that peer. A ratio says more than a time: both sides share the machine.
 What is not as favourable to venvctl as it could be: `venvctl up` and `up --watch` fetch the changed
 wheel from the index, while images and entrypoints have all wheels beside; a sync ends with the data
 on disk (one `syncfs`), and makes sure that the new generation can be imported, in a container.
+
+What a container serves is asked for many times a second, over a Unix socket that it shares with the
+host. Its published port would add up to a second to either side: a host that sends to an address
+whose container is away at that moment asks again where it is only a second later (ARP).
 """
 _ROWS_END = """
 venvctl's own bytecode is there, as users have it; each command is a new process. The lists of
