@@ -86,7 +86,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskResult:
-    """How a helper container ended; output is cut after 16 MiB a stream."""
+    """How a helper container ended; output is cut after 16 MiB a stream.
+
+    Attributes:
+        out_of_memory: it was killed and not by venvctl, for which the kernel has one reason.
+    """
 
     exit_code: int
     stdout: str

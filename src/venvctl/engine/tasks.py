@@ -24,6 +24,8 @@ _PATIENCE = 1.0  # seconds until it is looked whether a container that takes no 
 TEMPORARY_SIZE = "size=1g,mode=1777,exec,nosuid,nodev"
 # What the engine says of a container whose program it could not find, or not execute.
 _NOT_STARTED = frozenset({126, 127})
+# As a shell has it: ended by SIGKILL.
+_KILLED = 128 + 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +67,9 @@ def run(connection: Connection, task: Task, *, root_identity: str, note: Note) -
         stdout=stdout,
         stderr=stderr + end.message,
         timed_out=end.timed_out,
-        out_of_memory=bool(state.get("OOMKilled")),
+        # An engine may hear of the kernel's reason after the end, and then never tells (20.10).
+        out_of_memory=bool(state.get("OOMKilled"))
+        or (end.exit_code == _KILLED and not end.timed_out),
     )
 
 
