@@ -160,6 +160,7 @@ def uninstall(repository: Repository) -> Removal:
     """
     settings = load_settings(repository)
     disk.remove_tree(repository.git_directory / "venvctl")
+    disk.sync_directory(repository.git_directory)
     others = [
         directory
         for directory in repository.hook_directories()

@@ -7,20 +7,28 @@ checked like after a kill.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 import cases
 from ledger import watching
+from venvctl import disk, hooks
+from venvctl.daemon.roster import Roster
+from venvctl.project import ComposeProject
+from venvctl.removal import remove
+from venvctl.repository import Repository
 from venvctl.restore import restore
 from venvctl.rollback import rollback
 from venvctl.verification import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from arena import Arena
     from engine_fixtures import MakeProject, Unique
@@ -193,3 +201,65 @@ def test_no_power_in_a_removal(arena: Arena, unique: Unique) -> None:
 
 def test_no_power_in_an_up(arena: Arena, compose_project: MakeProject) -> None:
     arena.try_power(cases.compose_up(arena, compose_project("")), budget=3)
+
+
+_OTHERS = {
+    "none": lambda _: None,
+    "a shell's": lambda path: _hook_of(path, b"#!/bin/sh\necho theirs\n"),
+    "a program's": lambda path: _hook_of(path, b"#!/usr/bin/python3\nprint('theirs')\n"),
+    "a link": lambda path: path.symlink_to("/usr/bin/true"),
+}
+
+
+def _hook_of(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize("put", _OTHERS.values(), ids=list(_OTHERS))
+def test_nothing_of_a_hook_that_has_a_name_is_lost_with_the_power(
+    world: World, put: Callable[[Path], object]
+) -> None:
+    world.write_lock(world.wheel("alpha", "1.0"))
+    world.sync()
+    for words in (["init", "--quiet"], ["add", world.lock.name]):
+        subprocess.run(["git", *words], cwd=world.folder, check=True)
+    repository = Repository.find(world.folder)
+    for path in repository.hook_directories():
+        path.mkdir(exist_ok=True)
+        put(path / "post-commit")
+    disk.sync_filesystem(world.folder)
+
+    with watching(repository.git_directory) as ledger:
+        hooks.install(repository, root=world.root, root_path=world.root.path)
+        assert ledger.calls
+        assert not ledger.broken
+        assert not ledger.lost()
+        hooks.uninstall(repository)
+        assert not ledger.broken
+        assert not ledger.lost()
+
+
+def test_nothing_of_what_is_followed_for_whom_is_lost_with_the_power(world: World) -> None:
+    world.write_lock(world.wheel("alpha", "1.0"))
+    root, name = world.root, world.name
+    project = ComposeProject(name="shop", directory=world.folder, files=(), environments=())
+    roster = Roster(root)
+    root.create()
+    steps: list[Callable[[], object]] = [
+        lambda: roster.follow_for(name, 1000),
+        lambda: root.registry.claim(world.registration),
+        lambda: roster.follow_project_for("shop", 1000),
+        lambda: root.registry.follow(project),
+        lambda: roster.follow_for(name, os.geteuid()),
+        lambda: roster.follow_project_for("shop", os.geteuid()),
+        lambda: root.registry.unfollow("shop"),
+        world.sync,
+        lambda: remove(name, root),
+    ]
+
+    with watching(root.path) as ledger:
+        for number, step in enumerate(steps):
+            step()
+            assert not ledger.broken, number
+            assert not ledger.lost(), number
