@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from venvctl.target import Target
 
 
+# The reason for a sync that goes on with a rollout.
+INTERRUPTED = "its last rollout was interrupted"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncOptions:
     """How a sync is to go about it.
@@ -94,7 +98,7 @@ def look(work: Work) -> Look:
         conditions.append(f"the volume {environment.name} is missing")
     waits = state.pending or state.switching or state.stopped or state.back_to
     if waits and work.options.restart:
-        conditions.append("its last rollout was interrupted")
+        conditions.append(INTERRUPTED)
     if work.options.force:
         conditions.append("--force asks for it")
     if work.options.accept:

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 from venvctl import changeover, interpreters, lockfiles, plan, survey, timestamps, volumes
 from venvctl.environments import Event
-from venvctl.errors import LockChangedError, RolloutFailedError, RolloutStuckError, VenvctlError
+from venvctl.errors import (
+    LockChangedError,
+    RolloutFailedError,
+    RolloutStuckError,
+    RolloutWaitsError,
+    VenvctlError,
+)
 from venvctl.lockfiles import Recording
 from venvctl.origin import Origin
 from venvctl.plan import Action
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from venvctl.environments import Generation
+    from venvctl.environments import Environment, Generation
     from venvctl.lockfiles import Lock
     from venvctl.progress import Progress
     from venvctl.registration import Registration
@@ -226,7 +232,9 @@ def _walk(work: Work, look: Look) -> SyncResult:
         volume_created=created,
         warnings=tuple(watch.warnings),
     )
-    _record(work, result)
+    # While a rollout waits, each attempt to go on is no news.
+    if look.reasons != (survey.INTERRUPTED,) or not _waited(work.environment):
+        _record(work, result)
     steps: tuple[StepResult, ...] = ()
     if work.options.restart and not work.options.defer_rollout:
         with watch("rollout"):
@@ -280,6 +288,8 @@ def _note_failure(work: Work, look: Look, error: VenvctlError) -> None:
         environment.save_state(
             dataclasses.replace(environment.state(), error=error.message, error_files=files)
         )
+        if isinstance(error, RolloutWaitsError) and _waited(environment):
+            return
         environment.record(
             Event(
                 time=timestamps.now(),
@@ -292,6 +302,12 @@ def _note_failure(work: Work, look: Look, error: VenvctlError) -> None:
         )
     except VenvctlError:
         return  # the first error is the one to tell
+
+
+def _waited(environment: Environment) -> bool:
+    """Whether the last thing that happened is that a rollout had to wait."""
+    last = environment.history()[-1:]
+    return any(note.startswith(RolloutWaitsError.code) for each in last for note in each.notes)
 
 
 def _nothing(work: Work, look: Look) -> SyncResult:

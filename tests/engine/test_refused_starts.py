@@ -124,6 +124,8 @@ def test_a_port_that_is_taken_is_no_bad_generation_and_the_rollout_goes_on_when_
     with pytest.raises(RolloutWaitsError):
         world.sync()
     assert world.said(other) == ["start 1.0 1"]
+    kinds = [event.kind for event in world.environment.history()]
+    assert kinds.count("failure") == 1  # however long it lasts
 
     leave()
     result = world.sync()
