@@ -132,3 +132,20 @@ def test_the_first_line_says_how_it_is(fields: dict[str, object], words: str) ->
 
     assert isinstance(line, Line)
     assert line.text == f"{NAME}: {words}"
+
+
+@pytest.mark.parametrize(("command", "code"), [("status", 4), ("sync", 4)])
+def test_one_whose_registration_is_damaged_keeps_no_other_from_being_told(
+    standing: Standing, capsys: pytest.CaptureFixture[str], command: str, code: int
+) -> None:
+    path = standing.root.path / "environments" / "damaged" / "environment.json"
+    path.parent.mkdir()
+    path.write_text("{")
+
+    assert run([command]) == code
+
+    out, err = capsys.readouterr()
+    assert NAME in out
+    assert f"Error: {path} can't be read: " in err
+    assert "`venvctl verify damaged --repair` writes it anew by its snapshot" in err
+    assert "Error: The Docker Engine at unix://" in err

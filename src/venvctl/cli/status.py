@@ -12,7 +12,12 @@ from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Table, Tone
 from venvctl.cli.naming import find, find_project
 from venvctl.cli.sentences import count
-from venvctl.errors import EngineUnreachableError
+from venvctl.errors import (
+    ConfigurationError,
+    EngineUnreachableError,
+    IntegrityError,
+    VenvctlError,
+)
 from venvctl.project import ComposeOptions
 from venvctl.workplace import Workplace
 
@@ -52,14 +57,23 @@ def status_command(
     """
     workplace = Workplace.locate()
     chosen = _choose(names or [], workplace, options.current_directory())
-    found = [backend.status(name) for name, backend in chosen.items()]
+    found: list[EnvironmentStatus] = []
+    errors: list[VenvctlError] = []
+    for name, backend in chosen.items():
+        try:
+            found.append(backend.status(name))
+        except (ConfigurationError, IntegrityError) as error:
+            if len(chosen) == 1:
+                raise
+            errors.append(error)
     usage = _usage(chosen, workplace) if verbose else ()
     lines = [line for each in found for line in describe(each, usage, verbose=verbose)]
     away = [each.engine for each in found if each.engine]
     return Answer(
         data=StatusAnswer(root=str(workplace.base.path), environments=tuple(found), usage=usage),
-        lines=tuple(lines) or (Line(f"There is no environment in {workplace.base.path}."),),
-        errors=(EngineUnreachableError(away[0]),) if away else (),
+        lines=tuple(lines)
+        or (() if errors else (Line(f"There is no environment in {workplace.base.path}."),)),
+        errors=(*errors, *map(EngineUnreachableError, away[:1])),
     )
 
 

@@ -170,7 +170,7 @@ def choose(
     elif project:
         found = list(mine.values())
     else:
-        found = [_registered(name, workplace.base) for name in known]
+        found = [_listed(name, workplace.base) for name in known]
     if not found:
         raise UsageError(
             f"There is no environment to sync in {workplace.base.path}.",
@@ -183,6 +183,12 @@ def _registered(name: str, backend: Backend) -> Chosen:
     # Another user's daemon knows by itself what was registered with it.
     registration = backend.root.registry.load(name) if isinstance(backend, Here) else None
     return Chosen(name, registration, backend)
+
+
+def _listed(name: str, backend: Backend) -> Chosen:
+    """One of all; what can't be read is said at its turn, and keeps no other from its own."""
+    readable = backend.root.registry.readable(name) if isinstance(backend, Here) else None
+    return Chosen(name, readable, backend)
 
 
 def _of_project(
