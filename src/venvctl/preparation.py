@@ -7,6 +7,7 @@ container for the trial starts.
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
@@ -131,10 +132,11 @@ class Preparation:
             files=acquired.files,
             environments={},
         )
-        if key not in work.root.snapshots:
-            work.root.snapshots.save(snapshot)
+        snapshots = work.root.snapshots
+        if not snapshots.readable(key):
+            snapshots.save(dataclasses.replace(snapshot, environments=snapshots.uses(key)))
         else:
-            work.root.snapshots.adopt(key, self._image)
+            snapshots.adopt(key, self._image)
         self._snapshot = snapshot
         return snapshot
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,9 +57,14 @@ def _write(path: Path, environment: Environment, root: Root, progress: Progress)
         snapshot = root.snapshots.load(key)
         Parcel.of(snapshot, [0] * len(snapshot.files))
     except (IntegrityError, UsageError):
+        current = os.path.realpath(environment.generations_directory.parent / "current")
+        advice = (
+            f"`venvctl sync {environment.name} --force` makes another generation"
+            if current == str(path)
+            else f"`rm -r {path}` when no container runs on it any more"
+        )
         progress.warn(
-            f"{path / SEAL} can't be written anew: no snapshot says what was in it. "
-            f"`venvctl sync {environment.name} --force` makes another generation."
+            f"{path / SEAL} can't be written anew: no snapshot says what was in it; {advice}."
         )
         return False
     try:

@@ -134,6 +134,13 @@ class SnapshotStore:
                 found[path.name] = " and ".join(lost)
         return found
 
+    def readable(self, key: str) -> bool:
+        """Whether there is a snapshot of that key which can be read."""
+        try:
+            return key in self and self.load(key) is not None
+        except IntegrityError:
+            return False
+
     def load(self, key: str) -> Snapshot:
         """Read a snapshot.
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from venvctl import changeover, interpreters, lockfiles, plan, volumes
+from venvctl.errors import IntegrityError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -219,13 +220,27 @@ def key(work: Work, selection: Selection, target: Target) -> str:
 
 def decide(work: Work, look: Look, wanted: str) -> plan.Decision:
     """What to do about that key."""
+    there = work.environment.generations()
+    if work.options.force:
+        there = [generation for generation in there if _is_known(generation)]
     return plan.decide(
         wanted,
-        current=look.current.key if look.current else "",
-        present=[generation.key for generation in work.environment.generations()],
+        current=look.current.key if look.current in there else "",
+        present=[generation.key for generation in there],
         held=look.state.held,
         force=work.options.force,
     )
+
+
+def _is_known(generation: Generation) -> bool:
+    """Whether anything says what it holds: one with a damaged seal is made anew by force."""
+    from venvctl.seal import Seal  # noqa: PLC0415 - only by force
+
+    try:
+        Seal.load(generation.path)
+    except IntegrityError:
+        return False
+    return True
 
 
 def files(work: Work, generation: Generation | None) -> Sequence[Origin]:
@@ -233,4 +248,7 @@ def files(work: Work, generation: Generation | None) -> Sequence[Origin]:
     snapshots = work.root.snapshots
     if generation is None or generation.key not in snapshots:
         return ()
-    return snapshots.load(generation.key).files
+    try:
+        return snapshots.load(generation.key).files
+    except IntegrityError:
+        return ()

@@ -23,6 +23,7 @@ from venvctl.removal import remove
 from venvctl.rollback import rollback
 from venvctl.root import Root
 from venvctl.seal import Seal
+from venvctl.sync import SyncOptions
 from venvctl.verification import VerifyResult, verify
 from wheelhouse import make_sdist
 
@@ -276,3 +277,28 @@ def test_whatever_is_damaged_every_command_answers_or_says_what_is_wrong(
                 assert (code == 0) or ": " in said, f"{path}: {name}: {arguments}: {said}"
                 assert "Traceback" not in said
                 assert "bug" not in said
+
+
+def test_a_seal_and_its_snapshot_damaged_together_are_made_anew_as_it_is_told(
+    world: World,
+) -> None:
+    current = world.environment.current()
+    assert current is not None
+    snapshot = world.root.snapshots.path(current.key)
+    for path in (current.path / "seal.json", snapshot / "snapshot.json"):
+        path.write_bytes(flipped(path.read_bytes()))
+
+    result, warnings = mend(world)
+
+    assert {problem.path for problem in result.problems} == {current.path / "seal.json", snapshot}
+    assert any(f"`venvctl sync {world.name} --force` makes another" in each for each in warnings)
+    # What is there goes on running meanwhile.
+    assert world.python("import alpha; print(alpha.VERSION)") == "1.1"
+    write_lock(world, "alpha==1.1", "gamma==1.0")
+    world.sync(SyncOptions(force=True))
+
+    assert world.python("import alpha; print(alpha.VERSION)") == "1.1"
+    # Now there is a snapshot that can be read, and the old generation is what that says.
+    assert mend(world)[0].problems == ()
+    assert seals(world).keys() >= {current.name}
+    assert not unharmed(world, 4)
