@@ -80,7 +80,7 @@ def test_many_changes_are_counted() -> None:
     ("action", "line"),
     [
         (Action.KEEP, "shop_venv: generation 2 stays current, why"),
-        (Action.HOLD, "shop_venv: generation 2 is held: why"),
+        (Action.HOLD, "shop_venv: generation 2 stays current, what the lock selects is held: why"),
     ],
 )
 def test_what_stays_says_why(action: Action, line: str) -> None:

@@ -25,10 +25,10 @@ def test_what_is_known_is_shown_and_the_engine_missed(
     out, err = capsys.readouterr()
     assert out == (
         f"{NAME}: generation 2, to be synced\n"
-        "  2 packages for Python 3.11.2 at /venv, since 2026-01-01T11:00:00.000000Z\n"
+        "  2 packages for Python 3.11.2 at /venv, since 2026-01-01T11:00:00Z\n"
         f"  lock {standing.lock}: changed\n"
         f"  to sync: {standing.lock} changed\n"
-        "  last: sync at 2026-01-01T11:00:00.000000Z: build: no generation has these files\n"
+        "  last: sync at 2026-01-01T11:00:00Z: build: no generation has these files\n"
         "  its containers are not known: the engine does not answer\n"
     )
     assert err.startswith("Error: The Docker Engine at unix://")

@@ -86,7 +86,10 @@ class SyncResult:
             case Action.KEEP:
                 return f"generation {self.generation} stays current, {self.because}"
             case Action.HOLD:
-                return f"generation {self.generation} is held: {self.because}"
+                return (
+                    f"generation {self.generation} stays current, what the lock selects is held: "
+                    f"{self.because}"
+                )
         verb = "made" if self.action is Action.BUILD else "taken again"
         was = f", in place of {self.previous}" if self.previous else ""
         return f"generation {self.generation} {verb} and current{was}"
@@ -116,7 +119,7 @@ def sync(
         read=Recording(options.read_bytes),
     )
     look = survey.look(work)
-    if not look.reasons:
+    if not look.reasons and (options.dry_run or not look.state.error):
         root.recover()
         return _nothing(work, look)
     if options.dry_run:
@@ -126,6 +129,7 @@ def sync(
         with work.environment.writing(wait=options.wait):
             look = survey.look(work)  # another writer may have done it while this one waited
             if not look.reasons:
+                _forget_failure(work, look)
                 return _nothing(work, look)
             try:
                 return _walk(work, look)
@@ -156,7 +160,7 @@ def unchanged(registration: Registration, root: Root) -> SyncResult | None:
         VenvctlError: as `outstanding`.
     """
     work, look = _glance(registration, root)
-    return None if look.reasons else _nothing(work, look)
+    return None if look.reasons or look.state.error else _nothing(work, look)
 
 
 def _glance(
@@ -278,6 +282,12 @@ def _record(work: Work, result: SyncResult) -> None:
             files=tuple(work.read.paths),
         )
     )
+
+
+def _forget_failure(work: Work, look: Look) -> None:
+    """What a sync failed with was taken back, e.g. a lock that is again what it was."""
+    if look.state.error:
+        work.environment.save_state(dataclasses.replace(look.state, error="", error_files=()))
 
 
 def _note_failure(work: Work, look: Look, error: VenvctlError) -> None:

@@ -20,7 +20,7 @@ from venvctl.errors import (
 )
 from venvctl.plan import Action
 from venvctl.status import since
-from venvctl.sync import SyncOptions
+from venvctl.sync import SyncOptions, unchanged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -391,6 +391,22 @@ def test_a_failure_is_remembered_until_a_sync_succeeds(world: World) -> None:
     kinds = [event.kind for event in world.environment.history()]
     assert kinds == ["failure", "sync"]
     assert len(world.environment.current().key) == plan.KEY_LENGTH  # type: ignore[union-attr] # synced
+
+
+def test_a_failure_is_over_when_what_failed_was_taken_back(world: World) -> None:
+    alpha = world.wheel("alpha", "1.0")
+    world.write_lock(alpha)
+    world.sync()
+    world.lock.write_text("alpha\n")
+    with pytest.raises(VenvctlError):
+        world.sync()
+    world.write_lock(alpha)
+
+    assert unchanged(world.registration, world.root) is None
+    assert world.sync().action == "nothing"
+
+    assert world.environment.state().error == ""
+    assert unchanged(world.registration, world.root) is not None
 
 
 def _version(world: World, image: str) -> str:

@@ -120,10 +120,12 @@ def describe(
     lines: list[Line | Table] = [Line(f"{each.environment}: {number}, {word}", tone)]
     if each.generation:
         content = f"{count(each.packages, 'package')} for Python {each.python} at {each.mount}"
-        lines.append(Line(f"{content}, since {each.current_since or 'an unknown time'}", indent=1))
+        lines.append(Line(f"{content}, since {_time(each.current_since)}", indent=1))
     lines.append(Line(f"lock {each.lock}: {each.lock_state}", indent=1))
     lines += [Line(f"to sync: {reason}", indent=1) for reason in each.reasons]
     lines += [Line(f"held: {key}: {why}", indent=1) for key, why in each.held.items()]
+    if each.held:
+        lines.append(Line(f"`venvctl sync --force {each.environment}` syncs to it", Tone.QUIET, 2))
     for mark, text in (("problem", each.problem), ("the last sync failed", each.error)):
         if text:
             lines.append(Line(f"{mark}: {text}", Tone.BAD, 1))
@@ -141,6 +143,11 @@ def describe(
     elif not each.holders:
         lines.append(Line("no container mounts it", Tone.QUIET, 1))
     return tuple(lines)
+
+
+def _time(time: str) -> str:
+    """To the second, as in the history."""
+    return time.partition(".")[0].removesuffix("Z") + "Z" if time else "an unknown time"
 
 
 def _word(each: "EnvironmentStatus") -> tuple[str, Tone]:
@@ -175,7 +182,7 @@ def _last(each: "EnvironmentStatus", *, verbose: bool) -> list[Line]:
     notes = "; ".join(each.last.notes)
     if each.error and each.error.splitlines()[0] in notes:
         notes = ""  # it was said above
-    lines = [Line(f"last: {each.last.kind} at {each.last.time}" + (f": {notes}" if notes else ""))]
+    lines = [Line(f"last: {each.last.kind} at {_time(each.last.time)}" + (f": {notes}" if notes else ""))]
     if verbose:
         lines += [Line(f"because {reason}", Tone.QUIET, 1) for reason in each.last.reasons]
     return [Line(line.text, line.tone, line.indent + 1) for line in lines]
