@@ -143,8 +143,7 @@ def test_an_unknown_environment_is_wrong_usage(
         "",
         (
             "Error: There is no environment 'nothing'; known: none.\n"
-            "Hint: `venvctl up` in a compose project makes its environments, and `venvctl env add` "
-            "one without a project.\n"
+            "Hint: Run `venvctl up` in its compose project, or `venvctl env add`.\n"
         ),
     )
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from venvctl import changeover, disk, interpreters, rollout, timestamps, trees, volumes
+from venvctl.catalogue import find_key
 from venvctl.environments import Event
 from venvctl.errors import RolloutStuckError, TargetError, UsageError
+from venvctl.plan import KEY_LENGTH
 from venvctl.policy import ChangeKind
 
 if TYPE_CHECKING:
@@ -132,13 +134,14 @@ def _rebuild(
 
 def _choose(name: str, root: Root, key: str | None) -> Snapshot:
     if key is not None:
-        chosen = root.snapshots.load(key)
+        whole = key if len(key) == KEY_LENGTH else find_key(key, root)
+        chosen = root.snapshots.load(whole)
         # One that was imported, or that another environment has, will do where it fits.
         if name in chosen.environments or root.registry.find(name) is not None:
             return chosen
         raise UsageError(
             f"There is no environment {name!r} in {root.path}, "
-            f"and it never had the snapshot {key}.",
+            f"and it never had the snapshot {whole}.",
             hint=f"Make it here first: `venvctl env add {name} --lock FILE --image IMAGE "
             f"--at {chosen.mount}`, or `venvctl up` in its compose project.",
         )

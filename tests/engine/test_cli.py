@@ -186,6 +186,21 @@ def test_an_environment_that_was_lost_comes_back_without_an_index(shop: Shop) ->
     assert len(shop.index.requests) == asked
 
 
+def test_a_key_of_the_project_and_the_start_of_a_snapshots_will_do(shop: Shop) -> None:
+    assert shop.run("up").code == 0
+    key = shop.environment.current().key  # type: ignore[union-attr] # synced
+
+    exported = shop.run("snapshot", "export", "venv", "--output", "venv.tar", "--json")
+    restored = shop.run("restore", "venv", "--snapshot", key[:8], "--json")
+
+    assert exported.data["key"] == restored.data["key"] == key
+    assert shop.run("down").code == 0
+    assert lines(shop.run("env", "rm", "venv")) == [
+        f"{shop.name}: removed; `venvctl restore {shop.name}` brings it back until `gc`"
+    ]
+    assert not shop.environment.exists
+
+
 def test_a_damaged_file_is_found_and_mended(shop: Shop) -> None:
     assert shop.run("up").code == 0
     current = shop.environment.current()

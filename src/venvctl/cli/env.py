@@ -9,6 +9,7 @@ from venvctl import mountpoint
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Table
 from venvctl.cli.display import display
+from venvctl.cli.naming import find
 from venvctl.cli.sentences import describe_sync
 from venvctl.labels import LOCK
 from venvctl.workplace import Workplace
@@ -183,7 +184,9 @@ def remove_command(name: options.Name, *, json: options.Json = False) -> Answer:
 
     Refused while a container mounts it, running or not.
     """
-    workplace = Workplace.locate()
-    result = workplace.knowing(name).remove(name)
-    line = f"{name}: removed; `venvctl restore {name}` brings it back until `gc`"
+    name, backend = find(name, Workplace.locate(), options.current_directory())
+    result = backend.remove(name)
+    line = f"{name}: removed"
+    if backend.has_snapshots(name):
+        line += f"; `venvctl restore {name}` brings it back until `gc`"
     return Answer(data=result, lines=(Line(line),))

@@ -9,7 +9,10 @@ from venvctl.catalogue import find_key
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Tone
 from venvctl.cli.display import display
+from venvctl.cli.naming import find_project, name_of
 from venvctl.cli.sentences import count
+from venvctl.errors import UsageError
+from venvctl.project import ComposeOptions
 from venvctl.root import Root
 
 EPILOG = "Example: `venvctl snapshot export shop_venv --output shop.tar.zst`."
@@ -63,4 +66,11 @@ def _key(text: str, root: Root) -> str:
             return current.key
     if had := root.snapshots.of(text):
         return had[-1].key
-    return find_key(text, root)
+    try:
+        return find_key(text, root)
+    except UsageError:
+        project = find_project(ComposeOptions(), options.current_directory())
+        name = name_of(text, project) if project else ""
+        if name in {"", text}:
+            raise
+    return _key(name, root)

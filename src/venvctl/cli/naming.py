@@ -70,8 +70,7 @@ def resolve(text: str, names: Sequence[str], options: ComposeOptions, cwd: Path)
         known += [f"{key} (of the project {project.name})" for key in keys]
     raise UsageError(
         f"There is no environment {text!r}; known: {', '.join(known) or 'none'}.",
-        hint="`venvctl up` in a compose project makes its environments, and `venvctl env add` "
-        "one without a project.",
+        hint="Run `venvctl up` in its compose project, or `venvctl env add`.",
     )
 
 
