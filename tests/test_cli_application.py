@@ -78,6 +78,7 @@ def test_a_group_without_a_command_is_help_too(
 
     out, err = capsys.readouterr()
     assert out.startswith(f"Usage: venvctl {group} [OPTIONS] COMMAND")
+    assert "...\n" not in out.partition("Commands:")[2]
     assert err == ""
 
 
@@ -85,6 +86,17 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
 
     assert capsys.readouterr() == ("venvctl 0.1.0\n", "")
+
+
+@pytest.mark.parametrize("verb", ["up", "down"])
+def test_outside_of_a_project_there_is_nothing_to_bring_up_or_down(
+    verb: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert run([verb]) == ExitCode.INVALID
+
+    assert capsys.readouterr().err.startswith("Error: There is no compose file in ")
 
 
 @pytest.mark.parametrize(
@@ -99,7 +111,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["rollback"], "Missing argument 'ENV'.", "`venvctl rollback --help` shows"),
         (
             ["rollback", "x", "--to", "y"],
-            "Invalid value for '--to': 'y' is not a valid int range.",
+            "Invalid value for '--to': 'y' is not a whole number.",
             "`venvctl rollback --help` shows",
         ),
         (["env", "ad"], "No such command 'ad'. Did you mean 'add'?", "`venvctl env --help` shows"),

@@ -207,6 +207,14 @@ class TestLoad:
             "Add `spare:/venv` to the volumes of the service that runs Python."
         )
 
+    def test_a_volume_whose_key_compose_takes_for_a_drive(self, shop: Path) -> None:
+        (shop / "compose.yaml").write_text(PROJECT + "  v: {labels: {venvctl.lock: x}}\n")
+        with pytest.raises(ConfigurationError) as caught:
+            load(NOTHING, shop)
+        assert caught.value.hint == (
+            "Docker Compose takes `v:/venv` for a Windows path: use a longer key."
+        )
+
     def test_a_lock_that_only_a_comment_mentions(self, shop: Path) -> None:
         (shop / "compose.yaml").write_text(PROJECT + "# venvctl.lock\n")
         assert len(load(NOTHING, shop).environments) == 1

@@ -128,9 +128,11 @@ class Configuration:
         return environment
 
     def _no_interpreter(self, key: str, reason: str) -> ConfigurationError:
+        hint = f"Add `{key}:/venv` to the volumes of the service that runs Python."
+        if len(key) == 1:
+            hint = f"Docker Compose takes `{key}:/venv` for a Windows path: use a longer key."
         return ConfigurationError(
-            f"There is no interpreter for {self._place('volume', key)}: {reason}.",
-            hint=f"Add `{key}:/venv` to the volumes of the service that runs Python.",
+            f"There is no interpreter for {self._place('volume', key)}: {reason}.", hint=hint
         )
 
     def _check_driver(self, volume: Document, place: str) -> None:

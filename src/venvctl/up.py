@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from venvctl import compose
+from venvctl import compose, location
 from venvctl.errors import ConfigurationError, VenvctlError
 from venvctl.plan import Action
 from venvctl.registration import Registration
@@ -157,8 +157,10 @@ def down(
     """Take a project's containers away, and stop following its lockfiles.
 
     Raises:
+        NoProjectError: no compose file is found.
         ComposeError: compose refused; the project is then followed as before.
     """
+    location.locate(options, cwd, compose.find_compose())
     # Not `load`: what is wrong with a label must not keep anything up.
     answer = compose.run(options, ["config", "--format", "json"], cwd, capture=True)
     document = json.loads(answer.stdout)

@@ -222,6 +222,7 @@ def _usage_error(error: TyperException) -> UsageError:
     if path.rpartition(" ")[2] in _COMPOSE_VERBS:
         hint += f" Flags of compose itself go after `--`: `{path} -- FLAGS`."
     message = error.format_message().strip().replace("\n", " ")
+    message = message.replace("a valid int range", "a whole number")
     return UsageError(message if message.endswith((".", "?")) else f"{message}.", hint=hint)
 
 

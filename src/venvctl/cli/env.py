@@ -49,6 +49,7 @@ class ListAnswer:
 
 @app.command(
     "add",
+    short_help="Make an environment for containers of an image.",
     epilog="Example: `venvctl env add tools --lock tools.lock --image python:3.12-slim`, "
     "then `docker run -v tools:/venv python:3.12-slim /venv/bin/python`.",
 )
@@ -65,10 +66,12 @@ def add_command(
         str, typer.Option("--python", metavar="NAME", help="The interpreter in the image.")
     ] = "",
     extra: Annotated[
-        list[str] | None, typer.Option("--extra", metavar="NAME", help="An extra of the lock.")
+        list[str] | None,
+        typer.Option("--extra", metavar="NAME", help="An extra; may be given more than once."),
     ] = None,
     group: Annotated[
-        list[str] | None, typer.Option("--group", metavar="NAME", help="A group of the lock.")
+        list[str] | None,
+        typer.Option("--group", metavar="NAME", help="A group; may be given more than once."),
     ] = None,
     lock_format: Annotated[
         str, typer.Option("--format", metavar="FORMAT", help="The lock's format.")
@@ -178,7 +181,11 @@ def list_command(*, json: options.Json = False) -> Answer:
     )
 
 
-@app.command("rm", epilog="Example: `venvctl env rm tools` once no container mounts it.")
+@app.command(
+    "rm",
+    short_help="Remove an environment and its volume.",
+    epilog="Example: `venvctl env rm tools` once no container mounts it.",
+)
 def remove_command(name: options.Name, *, json: options.Json = False) -> Answer:
     """Remove an environment and its volume; its snapshots stay until `venvctl gc`.
 

@@ -26,7 +26,7 @@ class HistoryAnswer:
 def history_command(
     name: options.Name,
     limit: Annotated[
-        int, typer.Option("--limit", min=0, help="So many of the latest; 0 means all.")
+        int, typer.Option("--limit", metavar="N", min=0, help="So many of the latest; 0 means all.")
     ] = 20,
     *,
     json: options.Json = False,

@@ -34,6 +34,7 @@ _HOW = {
 
 @app.command(
     "install",
+    short_help="Put venvctl into git's hooks here.",
     epilog="Example: on a build host, in a bare repository: "
     "`venvctl hook install --branch main --lock requirements.lock`.",
 )
@@ -42,7 +43,9 @@ def install_command(
     locks: Annotated[
         list[str] | None,
         typer.Option(
-            "--lock", metavar="FILE", help="A lockfile that no environment is made of yet."
+            "--lock",
+            metavar="FILE",
+            help="A lockfile that no environment is made of yet; may be given more than once.",
         ),
     ] = None,
     branches: Annotated[
@@ -50,7 +53,8 @@ def install_command(
         typer.Option(
             "--branch",
             metavar="NAME",
-            help="In a bare repository: a branch whose pushes count, or a pattern (`release/*`).",
+            help="In a bare repository: a branch whose pushes count, or a pattern (`release/*`); "
+            "may be given more than once.",
         ),
     ] = None,
     wait: Annotated[
@@ -96,7 +100,11 @@ def install_command(
     return Answer(data=done, lines=tuple(lines))
 
 
-@app.command("uninstall", epilog="Example: `venvctl hook uninstall`.")
+@app.command(
+    "uninstall",
+    short_help="Take venvctl out of them again.",
+    epilog="Example: `venvctl hook uninstall`.",
+)
 def uninstall_command(
     *,
     json: options.Json = False,
@@ -109,7 +117,11 @@ def uninstall_command(
     return Answer(data=done, lines=(Line(text), *(Line(note) for note in done.notes)))
 
 
-@app.command("run", epilog="Example: `venvctl hook run`, after lockfiles changed without a hook.")
+@app.command(
+    "run",
+    short_help="Sync what changed; the hooks run this.",
+    epilog="Example: `venvctl hook run`, after lockfiles changed without a hook.",
+)
 def run_command(
     hook: Annotated[
         str, typer.Argument(metavar="[HOOK]", help="The hook that git ran, e.g. post-commit.")
@@ -141,7 +153,11 @@ def run_command(
     return Answer(data=done, lines=tuple(lines))
 
 
-@app.command("check", epilog="Example: `venvctl hook check` before a commit.")
+@app.command(
+    "check",
+    short_help="Refuse lockfiles that can't be used.",
+    epilog="Example: `venvctl hook check` before a commit.",
+)
 def check_command(
     *,
     json: options.Json = False,

@@ -48,7 +48,8 @@ def logs_command(
         bool, typer.Option("--follow", "-f", help="Stay, and show what happens from now on.")
     ] = False,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", min=0, help="How many entries to begin with.")
+        int,
+        typer.Option("--lines", "-n", metavar="N", min=0, help="How many entries to begin with."),
     ] = 100,
     json: options.Json = False,
 ) -> Answer | Iterator[Answer]:

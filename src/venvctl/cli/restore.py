@@ -24,7 +24,7 @@ def restore_command(
         typer.Option(
             "--snapshot",
             metavar="KEY",
-            help="A snapshot it had, or an imported one, by the start of its key; else the last one.",
+            help="One it had, or an imported one, by the start of its key; else the last one.",
             autocompletion=options.complete_key,
         ),
     ] = None,

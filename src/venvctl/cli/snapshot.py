@@ -83,7 +83,11 @@ def list_command(*, json: options.Json = False) -> Answer:
     )
 
 
-@app.command("show", epilog="Example: `venvctl snapshot show 3f9a` with the start of a key.")
+@app.command(
+    "show",
+    short_help="Show what a snapshot is made of.",
+    epilog="Example: `venvctl snapshot show 3f9a` with the start of a key.",
+)
 def show_command(key: Key, *, json: options.Json = False) -> Answer:
     """Show what a snapshot is made of; its pylock.toml installs with any installer."""
     found = Workplace.locate().base.snapshot(key)
@@ -100,7 +104,11 @@ def show_command(key: Key, *, json: options.Json = False) -> Answer:
     )
 
 
-@app.command("rm", epilog="Example: `venvctl snapshot rm 3f9a`; `venvctl gc` then frees its files.")
+@app.command(
+    "rm",
+    short_help="Forget a snapshot, and say what is lost.",
+    epilog="Example: `venvctl snapshot rm 3f9a`; `venvctl gc` then frees its files.",
+)
 def remove_command(
     key: Key,
     *,
@@ -175,5 +183,9 @@ def _loss_lines(answer: RemoveAnswer) -> Iterator[Line]:
         yield Line(f"{files}: {', '.join(answer.wheels)}", indent=1)
 
 
-app.command("export", epilog=export.EPILOG)(export.export_command)
-app.command("import", epilog=import_.EPILOG)(import_.import_command)
+app.command(
+    "export", short_help="Write one into a file, with all its wheels.", epilog=export.EPILOG
+)(export.export_command)
+app.command(
+    "import", short_help="Take one in from a file, or nothing of it.", epilog=import_.EPILOG
+)(import_.import_command)

@@ -27,7 +27,9 @@ def systemd_command() -> None:
 
 
 @app.command(
-    "install", epilog="Example: `venvctl systemd install --user` for a daemon of your own."
+    "install",
+    short_help="Write, enable and start the units.",
+    epilog="Example: `venvctl systemd install --user` for a daemon of your own.",
 )
 def install_command(
     *,
