@@ -96,6 +96,23 @@ def test_a_terminal_gets_colours_and_no_control_of_others(monkeypatch: pytest.Mo
     assert ESCAPE not in shown
 
 
+def test_a_terminal_that_is_too_narrow_has_the_last_column_below_and_cuts_no_cell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    what = "alpha 1.0 → 2.0; " * 5 + "end"
+    table = Table(("KEY", "WHAT"), (("0" * 32, what), ("1" * 32, "-")))
+
+    shown = on_terminal(lambda: show(Answer(data=None, lines=(table,))), monkeypatch, "stdout")
+
+    lines = [line.rstrip() for line in shown.splitlines()]
+    assert "KEY" in lines[0]
+    assert lines[0].endswith("WHAT\x1b[0m")
+    assert (lines[1], lines[-2:]) == ("0" * 32, ["1" * 32, "  -"])
+    assert " ".join(line.strip() for line in lines[2:-2]) == what
+    assert max(map(len, lines[1:])) <= 80
+
+
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     answer = Answer(data=None, lines=(Line("good", Tone.GOOD),))

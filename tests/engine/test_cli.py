@@ -193,6 +193,10 @@ def test_a_key_of_the_project_and_the_start_of_a_snapshots_will_do(shop: Shop) -
     exported = shop.run("snapshot", "export", "venv", "--output", "venv.tar", "--json")
     restored = shop.run("restore", "venv", "--snapshot", key[:8], "--json")
 
+    assert shop.run("sbom", "venv", "--output", "gone/venv.json").stderr == (
+        f"Error: There is no directory {shop.directory}/gone.\n"
+        "Hint: Make it, or name another file.\n"
+    )
     assert exported.data["key"] == restored.data["key"] == key
     assert shop.run("down").code == 0
     assert lines(shop.run("env", "rm", "venv")) == [
@@ -348,6 +352,14 @@ def test_an_environment_without_compose(
         )  # fmt: skip
         shop.pin("alpha==1.0", lock=tmp_path / "tools.lock")
         add = ("env", "add", name, "--lock", "tools.lock", "--image", image_311, "--at", "/opt/v")
+
+        wrong = shop.run("env", "add", name, "--lock", "tool.lock", "--image", image_311)
+        assert wrong.code == 4
+        assert wrong.stderr == (
+            f"Error: The lockfile {shop.directory}/tool.lock does not exist.\n"
+            "Hint: Correct --lock; nothing was changed.\n"
+        )
+        assert shop.run("env", "list", "--json").data["environments"] == []
 
         added = lines(shop.run(*add))
 

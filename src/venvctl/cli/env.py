@@ -1,5 +1,6 @@
 """`venvctl env`: environments without compose, for plain `docker run`."""
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from venvctl.cli.answer import Answer, Line, Table
 from venvctl.cli.display import display
 from venvctl.cli.naming import find
 from venvctl.cli.sentences import describe_sync
+from venvctl.errors import LockError
 from venvctl.labels import LOCK
 from venvctl.workplace import Workplace
 
@@ -150,6 +152,11 @@ def add_command(
         project="",
         directory=cwd,
     )
+    if not os.path.lexists(specification.lock):
+        raise LockError(
+            f"The lockfile {specification.lock} does not exist.",
+            hint="Correct --lock; nothing was changed.",
+        )
     workplace = Workplace.locate()
     backend = workplace.of(name)
     with display(as_json=json) as progress:

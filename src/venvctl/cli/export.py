@@ -1,6 +1,5 @@
 """`venvctl snapshot export`: a snapshot with all of its wheels in one file."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,9 +44,7 @@ def export_command(
     root = options.own_root()
     key = _key(name, root)
     with display(as_json=json) as progress:
-        result = export_snapshot(
-            key, options.current_directory() / Path(output), root, progress=progress
-        )
+        result = export_snapshot(key, options.output_file(output), root, progress=progress)
     made = f"{count(result.packages, 'package')}, {result.size:,} bytes"
     return Answer(
         data=result,

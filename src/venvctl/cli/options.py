@@ -6,7 +6,7 @@ from typing import Annotated
 
 from typer import Argument, Context, Option
 
-from venvctl.errors import RootError, VenvctlError
+from venvctl.errors import RootError, UsageError, VenvctlError
 from venvctl.project import ComposeOptions
 from venvctl.root import Root, locate
 from venvctl.workplace import Workplace
@@ -42,6 +42,16 @@ def current_directory() -> Path:
     except OSError:
         pass
     return Path.cwd()
+
+
+def output_file(text: str) -> Path:
+    """The file that an answer is written into; `UsageError` if its directory is not there."""
+    path = current_directory() / text
+    if not path.parent.is_dir():
+        raise UsageError(
+            f"There is no directory {path.parent}.", hint="Make it, or name another file."
+        )
+    return path
 
 
 def compose_options(

@@ -108,7 +108,7 @@ def _show_parts(parts: Iterable[Line | Table]) -> None:
         return
     for part in parts:
         if isinstance(part, Table):
-            _write_columns(part)
+            _write(sys.stdout, "\n".join(_columns(part)))
         else:
             _write(sys.stdout, _line_text(part))
 
@@ -122,17 +122,44 @@ def _cell(text: str) -> str:
     return harmless(text).replace("\n", " ")
 
 
-def _write_columns(table: Table) -> None:
+def _columns(table: Table, room: int = 0) -> list[str]:
+    """A table's lines, the first of them its head.
+
+    Args:
+        table: what to lay out.
+        room: the characters of a terminal's line, where the last column goes below the others if
+            they don't fit beside each other: no cell is cut, so that each can be copied.
+    """
     rows = [tuple(map(_cell, row)) for row in (table.columns, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        _write(sys.stdout, "  ".join(cells).rstrip())
+    below = 0 < room < sum(widths) + 2 * (len(widths) - 1)
+    below = below and len(widths) > 1
+    lines = []
+    for number, row in enumerate(rows):
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        if below and number:
+            lines += ["  ".join(cells[:-1]).rstrip(), *_wrapped(row[-1], room)]
+        else:
+            lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def _wrapped(text: str, room: int) -> list[str]:
+    """Lines of whole words with a margin."""
+    from textwrap import wrap  # noqa: PLC0415 - a command in a pipe does without
+
+    return wrap(
+        text,
+        room,
+        initial_indent=_INDENT,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _show_fancy(parts: Iterable[Line | Table]) -> None:
-    from rich import table as rich_table  # noqa: PLC0415 - a command in a pipe does without
-    from rich.console import Console  # noqa: PLC0415 - the same
+    from rich.console import Console  # noqa: PLC0415 - a command in a pipe does without
     from rich.text import Text  # noqa: PLC0415 - the same
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -140,12 +167,10 @@ def _show_fancy(parts: Iterable[Line | Table]) -> None:
         if isinstance(part, Line):
             console.print(Text(_line_text(part), style=_STYLES[part.tone]))
             continue
-        grid = rich_table.Table(box=None, pad_edge=False, header_style="bold")
-        for column in part.columns:
-            grid.add_column(column, overflow="fold")
-        for row in part.rows:
-            grid.add_row(*(Text(_cell(cell)) for cell in row))
-        console.print(grid, soft_wrap=False)
+        head, *rows = _columns(part, console.width)
+        console.print(Text(head, style="bold"))
+        for row in rows:
+            console.print(Text(row))
 
 
 def _write_marked(mark: str, message: str, style: str) -> None:

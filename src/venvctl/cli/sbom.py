@@ -1,7 +1,6 @@
 """`venvctl sbom`: what an environment is made of, as CycloneDX JSON."""
 
 import json as json_text
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -47,8 +46,7 @@ def sbom_command(
     if not output:
         document = json_text.loads(result.text)
         return Answer(data=document, lines=tuple(map(Line, result.text.splitlines())))
-    path = options.current_directory() / Path(output)
-    disk.write_file(path, f"{result.text}\n".encode())
+    disk.write_file(options.output_file(output), f"{result.text}\n".encode())
     what = f"generation {result.generation}, {count(result.packages, 'package')}"
     lines = [Line(f"{name}: written to {output} ({what})", Tone.GOOD)]
     if result.unlicensed:
