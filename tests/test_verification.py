@@ -630,3 +630,36 @@ def test_a_volume_directory_that_was_replaced_is_told(estate: Estate) -> None:
             "is another directory than the engine was given: running containers don't see it",
         )
     ]
+
+
+def test_a_generation_without_its_snapshot_is_told_and_gets_it_again(estate: Estate) -> None:
+    generation = small(estate)
+    folder = estate.root.snapshots.path(generation.key)
+    before = estate.root.snapshots.load(generation.key)
+    shutil.rmtree(folder)
+
+    (problem,) = look(estate).problems
+    assert (problem.path, problem.reason) == (folder, "is missing")
+    assert mend(estate).ok
+
+    after = estate.root.snapshots.load(generation.key)
+    assert (after.files, after.environments.keys()) == (before.files, before.environments.keys())
+
+
+def test_what_nobody_needs_is_looked_at_without_a_name_and_set_aside(estate: Estate) -> None:
+    """It would be taken as it is by the next who comes to need it."""
+    gone = estate.add("shop", "a", estate.wheel("alpha"))
+    estate.add("shop", "b", estate.wheel("beta"))
+    estate.environment("shop").remove_generation(gone)
+    estate.root.snapshots.remove(gone.key)
+    (wheel,) = (each for each in estate.root.store.iterate() if "alpha" in each.path.name)
+    (module,) = estate.root.store.trees.glob(f"*/prefix/{SITE}/alpha.py")
+    for path in (wheel.path, module):
+        write(path)
+
+    assert look(estate, "shop").ok
+    assert {problem.path for problem in look(estate).problems} == {wheel.path, module}
+    assert mend(estate).ok
+
+    assert estate.root.store.wheel(wheel.sha256) is None
+    assert not module.exists()
