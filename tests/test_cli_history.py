@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,18 @@ def test_only_the_latest(limit: str, shown: str, capsys: pytest.CaptureFixture[s
     assert run(["history", NAME, "--limit", limit]) == 0
 
     assert capsys.readouterr().out == TITLE + shown
+
+
+def test_many_packages_are_counted(standing: Standing, capsys: pytest.CaptureFixture[str]) -> None:
+    event = dataclasses.replace(
+        standing.environment.history()[-1],
+        changes=tuple(f"+ p{number} 1" for number in range(21)),
+    )
+    standing.environment.record(event)
+
+    assert run(["history", NAME, "--limit", "1"]) == 0
+
+    assert "  21 packages differ; build: " in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("standing")

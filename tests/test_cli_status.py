@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from standing import NAME, Standing
-from venvctl.cli.answer import Line
+from venvctl.cli.answer import Line, Tone
 from venvctl.cli.application import run
 from venvctl.cli.status import describe
 from venvctl.status import EnvironmentStatus, Holder
@@ -132,6 +132,15 @@ def test_the_first_line_says_how_it_is(fields: dict[str, object], words: str) ->
 
     assert isinstance(line, Line)
     assert line.text == f"{NAME}: {words}"
+
+
+def test_what_is_held_says_how_it_is_overruled() -> None:
+    lines = describe(status(generation=2, held={"x": "why"}), verbose=False)
+
+    at = lines.index(Line("held: x: why", indent=1))
+    assert lines[at + 1] == Line(
+        f"`venvctl sync --force {NAME}` goes to what the lock selects", Tone.QUIET, 2
+    )
 
 
 @pytest.mark.parametrize(("command", "code"), [("status", 4), ("sync", 4)])

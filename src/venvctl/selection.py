@@ -282,7 +282,7 @@ def _check_builds(files: Iterable[SelectedFile], target: Target, *, builds: bool
         raise BuildsDeniedError(
             f"These packages come only as source for Python {target.version},"
             f" and building is not allowed: {names}.",
-            hint="Allow it with the label `venvctl.builds: allow`,"
+            hint="Allow it with the label `venvctl.builds: allow` (`env add --builds allow`),"
             " or choose versions that have wheels.",
         )
 

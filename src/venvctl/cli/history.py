@@ -8,6 +8,7 @@ import typer
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Table
 from venvctl.cli.naming import find
+from venvctl.cli.sentences import describe_changes, to_the_second
 from venvctl.environments import Event
 from venvctl.workplace import Workplace
 
@@ -47,5 +48,6 @@ def _row(event: Event) -> tuple[str, ...]:
     if event.previous and event.previous != event.generation:
         number = f"{event.previous} → {event.generation}"
     # Changes first: they are what a person looks for.
-    what = "; ".join((*event.changes, *event.notes)) or "; ".join(event.reasons)
-    return event.time.partition(".")[0] + "Z", event.kind, number, event.key, what
+    changes = [line.text for line in describe_changes(event.changes)]
+    what = "; ".join((*changes, *event.notes)) or "; ".join(event.reasons)
+    return to_the_second(event.time), event.kind, number, event.key, what

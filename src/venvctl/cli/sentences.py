@@ -62,6 +62,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def to_the_second(time: str) -> str:
+    """A time (RFC 3339, UTC) without its fraction; empty if it is."""
+    return time.partition(".")[0].removesuffix("Z") + "Z" if time else ""
+
+
 def duration(seconds: float) -> str:
     """``0.42 s``, ``1 m 5 s``."""
     if seconds < _MINUTE:

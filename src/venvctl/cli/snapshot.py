@@ -9,7 +9,7 @@ import typer
 
 from venvctl.cli import export, import_, options
 from venvctl.cli.answer import Answer, Line, Table, Tone
-from venvctl.cli.sentences import count
+from venvctl.cli.sentences import count, to_the_second
 from venvctl.errors import IntegrityError, UsageError
 from venvctl.root import Root
 from venvctl.workplace import Workplace
@@ -66,7 +66,7 @@ def list_command(*, json: options.Json = False) -> Answer:
     rows = tuple(
         (
             one.key,
-            one.created.partition(".")[0] + "Z" if one.created else "-",
+            to_the_second(one.created) or "-",
             one.python or "-",
             "can't be read" if one.problem else str(one.packages),
             ", ".join(sorted(one.environments)) or "-",
@@ -97,7 +97,7 @@ def show_command(key: Key, *, json: options.Json = False) -> Answer:
         data=found,
         lines=(
             Line(f"{listed.key}: {count(listed.packages, 'package')} for Python {listed.python}"),
-            Line(f"mounted at {listed.mount}, made {listed.created}", indent=1),
+            Line(f"mounted at {listed.mount}, made {to_the_second(listed.created)}", indent=1),
             Line(found.pylock, indent=1),
             Table(("PACKAGE", "VERSION", "FILE", "SHA-256"), rows),
         ),
@@ -171,13 +171,12 @@ def _loss(key: str, root: Root, *, dry_run: bool) -> RemoveAnswer:
 def _loss_lines(answer: RemoveAnswer) -> Iterator[Line]:
     yield Line(f"{answer.key}: {'would be forgotten' if answer.dry_run else 'forgotten'}")
     for name, since in answer.environments.items():
-        time = since.partition(".")[0].removesuffix("Z") + "Z"
         loss = (
             "; it has no other snapshot, so nothing of it can be restored any more"
             if name in answer.last_of
             else ", and can't be restored to it any more"
         )
-        yield Line(f"{name} was this at {time}{loss}", indent=1)
+        yield Line(f"{name} was this at {to_the_second(since)}{loss}", indent=1)
     if answer.wheels:
         files = f"{count(len(answer.wheels), 'wheel')} that nothing else needs"
         yield Line(f"{files}: {', '.join(answer.wheels)}", indent=1)

@@ -11,7 +11,7 @@ from venvctl.backend import Backend
 from venvctl.cli import options
 from venvctl.cli.answer import Answer, Line, Table, Tone
 from venvctl.cli.naming import find, find_project
-from venvctl.cli.sentences import count
+from venvctl.cli.sentences import count, to_the_second
 from venvctl.errors import (
     ConfigurationError,
     EngineUnreachableError,
@@ -120,12 +120,23 @@ def describe(
     lines: list[Line | Table] = [Line(f"{each.environment}: {number}, {word}", tone)]
     if each.generation:
         content = f"{count(each.packages, 'package')} for Python {each.python} at {each.mount}"
-        lines.append(Line(f"{content}, since {_time(each.current_since)}", indent=1))
+        lines.append(
+            Line(
+                f"{content}, since {to_the_second(each.current_since) or 'an unknown time'}",
+                indent=1,
+            )
+        )
     lines.append(Line(f"lock {each.lock}: {each.lock_state}", indent=1))
     lines += [Line(f"to sync: {reason}", indent=1) for reason in each.reasons]
     lines += [Line(f"held: {key}: {why}", indent=1) for key, why in each.held.items()]
     if each.held:
-        lines.append(Line(f"`venvctl sync --force {each.environment}` syncs to it", Tone.QUIET, 2))
+        lines.append(
+            Line(
+                f"`venvctl sync --force {each.environment}` goes to what the lock selects",
+                Tone.QUIET,
+                2,
+            )
+        )
     for mark, text in (("problem", each.problem), ("the last sync failed", each.error)):
         if text:
             lines.append(Line(f"{mark}: {text}", Tone.BAD, 1))
@@ -143,11 +154,6 @@ def describe(
     elif not each.holders:
         lines.append(Line("no container mounts it", Tone.QUIET, 1))
     return tuple(lines)
-
-
-def _time(time: str) -> str:
-    """To the second, as in the history."""
-    return time.partition(".")[0].removesuffix("Z") + "Z" if time else "an unknown time"
 
 
 def _word(each: "EnvironmentStatus") -> tuple[str, Tone]:
@@ -183,7 +189,10 @@ def _last(each: "EnvironmentStatus", *, verbose: bool) -> list[Line]:
     if each.error and each.error.splitlines()[0] in notes:
         notes = ""  # it was said above
     lines = [
-        Line(f"last: {each.last.kind} at {_time(each.last.time)}" + (f": {notes}" if notes else ""))
+        Line(
+            f"last: {each.last.kind} at {to_the_second(each.last.time)}"
+            + (f": {notes}" if notes else "")
+        )
     ]
     if verbose:
         lines += [Line(f"because {reason}", Tone.QUIET, 1) for reason in each.last.reasons]

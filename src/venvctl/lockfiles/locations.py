@@ -66,7 +66,8 @@ def check_url(url: str, place: str, insecure_hosts: Collection[str]) -> str:
     if parts.scheme == "http" and not is_trusted(parts, insecure_hosts):
         raise LockError(
             f"{place}: {shown!r} is not secure: it is plain HTTP.",
-            hint=f"Use HTTPS, or name {parts.hostname!r} as an insecure host on purpose.",
+            hint=f"Use HTTPS, or name {parts.netloc.rpartition('@')[2]!r} on purpose: with "
+            "--trusted-host in the lock, or in insecure-hosts (docs/indexes.md).",
         )
     return url
 
