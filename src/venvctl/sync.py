@@ -119,7 +119,7 @@ def sync(
         read=Recording(options.read_bytes),
     )
     look = survey.look(work)
-    if not look.reasons and (options.dry_run or not look.state.error):
+    if not look.reasons and (options.dry_run or not look.state.error_files):
         root.recover()
         return _nothing(work, look)
     if options.dry_run:
@@ -160,7 +160,7 @@ def unchanged(registration: Registration, root: Root) -> SyncResult | None:
         VenvctlError: as `outstanding`.
     """
     work, look = _glance(registration, root)
-    return None if look.reasons or look.state.error else _nothing(work, look)
+    return None if look.reasons or look.state.error_files else _nothing(work, look)
 
 
 def _glance(
@@ -286,7 +286,8 @@ def _record(work: Work, result: SyncResult) -> None:
 
 def _forget_failure(work: Work, look: Look) -> None:
     """What a sync failed with was taken back, e.g. a lock that is again what it was."""
-    if look.state.error:
+    # A rollout's failure has no files, and stays told until a sync makes something else of it.
+    if look.state.error_files:
         work.environment.save_state(dataclasses.replace(look.state, error="", error_files=()))
 
 

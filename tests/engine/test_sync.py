@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import uv
 
-from venvctl import plan
+from venvctl import delivery, plan
 from venvctl.errors import (
     EngineUnreachableError,
     TargetError,
@@ -406,6 +406,17 @@ def test_a_failure_is_over_when_what_failed_was_taken_back(world: World) -> None
     assert world.sync().action == "nothing"
 
     assert world.environment.state().error == ""
+    assert unchanged(world.registration, world.root) is not None
+
+
+def test_what_a_rollout_failed_with_is_told_on_where_nothing_is_to_do(world: World) -> None:
+    world.write_lock(world.wheel("alpha", "1.0"))
+    world.sync()
+    delivery.end(world.environment, good=1, error="The new generation was bad.")
+
+    assert world.sync().action == "nothing"
+
+    assert world.environment.state().error == "The new generation was bad."
     assert unchanged(world.registration, world.root) is not None
 
 
