@@ -32,8 +32,6 @@ def remove(name: str, root: Root) -> RemoveResult:
         VolumeConflictError: its volume is somebody else's, and stays.
         BusyError: somebody works on it.
     """
-    if root.registry.find(name) is None:
-        root.recover()  # a removal that was killed may have left the rest of it
     registration = root.registry.load(name)
     environment = root.environment(name)
     with root.working(), environment.writing():

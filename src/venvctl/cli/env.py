@@ -1,6 +1,7 @@
 """`venvctl env`: environments without compose, for plain `docker run`."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from venvctl.cli.answer import Answer, Line, Table
 from venvctl.cli.display import display
 from venvctl.cli.naming import find
 from venvctl.cli.sentences import describe_sync
-from venvctl.errors import LockError
+from venvctl.errors import LockError, UsageError, VenvctlError
 from venvctl.labels import LOCK
 from venvctl.workplace import Workplace
 
@@ -198,7 +199,15 @@ def remove_command(name: options.Name, *, json: options.Json = False) -> Answer:
 
     Refused while a container mounts it, running or not.
     """
-    name, backend = find(name, Workplace.locate(), options.current_directory())
+    workplace = Workplace.locate()
+    try:
+        name, backend = find(name, workplace, options.current_directory())
+    except UsageError:
+        # One that was killed may have left the rest of what it was removing.
+        if workplace.own is not None and workplace.own.path.is_dir():
+            with suppress(VenvctlError):  # what is unknown is what there is to say
+                workplace.own.recover()
+        raise
     result = backend.remove(name)
     line = f"{name}: removed"
     if backend.has_snapshots(name):
