@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveResult:
-    """An environment that is gone; its snapshots stay until `gc`."""
+    """An environment that is gone; of its snapshots `gc` keeps as many as its label says."""
 
     environment: str
     project: str

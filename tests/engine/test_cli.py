@@ -200,7 +200,10 @@ def test_a_key_of_the_project_and_the_start_of_a_snapshots_will_do(shop: Shop) -
     assert exported.data["key"] == restored.data["key"] == key
     assert shop.run("down").code == 0
     assert lines(shop.run("env", "rm", "venv")) == [
-        f"{shop.name}: removed; `venvctl restore {shop.name}` brings it back until `gc`"
+        (
+            f"{shop.name}: removed; `venvctl restore {shop.name}` brings it back, "
+            "`venvctl snapshot rm KEY` forgets it"
+        )
     ]
     assert not shop.environment.exists
 

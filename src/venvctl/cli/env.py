@@ -195,7 +195,10 @@ def list_command(*, json: options.Json = False) -> Answer:
     epilog="Example: `venvctl env rm tools` once no container mounts it.",
 )
 def remove_command(name: options.Name, *, json: options.Json = False) -> Answer:
-    """Remove an environment and its volume; its snapshots stay until `venvctl gc`.
+    """Remove an environment and its volume; its snapshots stay, for `venvctl restore`.
+
+    How many of them `venvctl gc` keeps was said by venvctl.keep-snapshots; `venvctl snapshot rm`
+    forgets one.
 
     Refused while a container mounts it, running or not.
     """
@@ -211,5 +214,5 @@ def remove_command(name: options.Name, *, json: options.Json = False) -> Answer:
     result = backend.remove(name)
     line = f"{name}: removed"
     if backend.has_snapshots(name):
-        line += f"; `venvctl restore {name}` brings it back until `gc`"
+        line += f"; `venvctl restore {name}` brings it back, `venvctl snapshot rm KEY` forgets it"
     return Answer(data=result, lines=(Line(line),))
