@@ -41,6 +41,7 @@ def test_a_program_gets_what_is_known_beside_the_error(
 
     envelope = json.loads(capsys.readouterr().out)
     assert (envelope["ok"], envelope["error"]["code"]) == (False, "engine-unreachable")
+    assert envelope["error"]["hint"] == "`venvctl doctor` says how to have it answer."
     assert envelope["data"]["root"] == str(standing.root.path)
     [told] = envelope["data"]["environments"]
     assert (told["environment"], told["generation"], told["holders"]) == (NAME, 2, [])

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from venvctl.status import EnvironmentStatus, Holder
     from venvctl.usage import EnvironmentUsage
 
+_AWAY = "`venvctl doctor` says how to have it answer."
+
 app = typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
@@ -73,7 +75,7 @@ def status_command(
         data=StatusAnswer(root=str(workplace.base.path), environments=tuple(found), usage=usage),
         lines=tuple(lines)
         or (() if errors else (Line(f"There is no environment in {workplace.base.path}."),)),
-        errors=(*errors, *map(EngineUnreachableError, away[:1])),
+        errors=(*errors, *(EngineUnreachableError(why, hint=_AWAY) for why in away[:1])),
     )
 
 
