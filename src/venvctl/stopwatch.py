@@ -17,10 +17,12 @@ class Stopwatch:
 
     Args:
         progress: who is told.
+        warns: whether warnings are passed on too, and not only kept for the answer.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, *, warns: bool = True) -> None:
         self._progress = progress
+        self._warns = warns
         self.seconds: dict[str, float] = {}
         self.warnings: list[str] = []
 
@@ -42,6 +44,7 @@ class Stopwatch:
         self._progress.advance(amount)
 
     def warn(self, message: str) -> None:
-        """Keep it, and pass it on."""
+        """Keep it, and pass it on where that is wanted."""
         self.warnings.append(message)
-        self._progress.warn(message)
+        if self._warns:
+            self._progress.warn(message)

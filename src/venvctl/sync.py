@@ -115,7 +115,7 @@ def sync(
         root=root,
         environment=root.environment(registration.name),
         options=options,
-        watch=Stopwatch(progress),
+        watch=Stopwatch(progress, warns=not options.dry_run),
         read=Recording(options.read_bytes),
     )
     look = survey.look(work)

@@ -89,7 +89,8 @@ def test_a_day_in_the_life_of_a_project(shop: Shop) -> None:
         "  1 package",
     ]
 
-    assert lines(shop.run("up")) == [f"{shop.name}: nothing to do, generation 1 is current"]
+    idle = [f"{shop.name}: nothing to do, generation 1 is current"]
+    assert lines(shop.run("up")) == lines(shop.run("sync", "venv", shop.name)) == idle
 
     shop.pin("alpha==1.0", comment="# nothing that matters")
     assert lines(shop.run("sync"))[:2] == [
@@ -102,13 +103,16 @@ def test_a_day_in_the_life_of_a_project(shop: Shop) -> None:
     assert (holder["service"], holder["generation"], holder["current"]) == ("web", 1, True)
 
     shop.pin("alpha==2.0")
-    preview = lines(shop.run("sync", "venv", "--dry-run"))
-    assert preview == [
+    preview = shop.run("sync", "venv", "--accept", "nothing", "--dry-run")
+    assert preview.stderr == ""
+    assert lines(preview) == [
         f"{shop.name}: would make a generation (generation 1 is current)",
         f"  because {shop.lock} changed",
+        "  because --accept asks for it",
         "  alpha 1.0 → 2.0",
         "  1 file to fetch:",
         "    alpha-2.0-py3-none-any.whl",
+        "  warning: --accept nothing: the lock has no pin of that name.",
     ]
 
     [synced] = shop.run("sync", "--no-restart", "--json").data["environments"]

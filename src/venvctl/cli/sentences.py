@@ -35,7 +35,7 @@ def describe_sync(result: SyncResult) -> tuple[Line, ...]:
         lines.append(Line(work, Tone.QUIET, 1))
     lines += describe_steps(result.steps)
     if result.dry_run:
-        # Not shown while it worked, as nothing was worked on.
+        # Part of the answer: not shown while it looked.
         lines += [Line(f"warning: {warning}", indent=1) for warning in result.warnings]
     return tuple(lines)
 

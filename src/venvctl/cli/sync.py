@@ -165,8 +165,10 @@ def choose(
         found = [
             mine.get(name_of(name, project) if project else "")
             or _registered(name, workplace.knowing(name))
-            for name in dict.fromkeys(names)
+            for name in names
         ]
+        # A name and a key may mean the same.
+        found = list({one.name: one for one in found}.values())
     elif project:
         found = list(mine.values())
     else:
