@@ -63,6 +63,18 @@ def test_the_format_can_be_said(tmp_path: Path) -> None:
     assert lockfiles.read(tmp_path / "uv.lock", options=options).format == "requirements"
 
 
+def test_a_format_that_is_not_the_files_is_named_where_it_can_not_be_read(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("six==1.17.0\n")
+    with pytest.raises(LockError) as caught:
+        lockfiles.read(
+            tmp_path / "requirements.txt", options=LockOptions(project=tmp_path, format="uv")
+        )
+    assert caught.value.hint == (
+        "The label `venvctl.format` says uv, and the file looks like requirements: "
+        "correct the label, or remove it."
+    )
+
+
 def test_an_unknown_format_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(LockError) as caught:
         lockfiles.read(tmp_path / "x", options=LockOptions(format="conda"))

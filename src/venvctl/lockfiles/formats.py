@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from packaging.pylock import is_valid_pylock_path
 
-from venvctl.errors import LockError
+from venvctl.errors import LockChangedError, LockError
 from venvctl.lockfiles.files import Files
 from venvctl.lockfiles.model import FORMATS
 from venvctl.lockfiles.pdm import read_pdm
@@ -58,7 +58,17 @@ def read_lock(path: Path, *, options: LockOptions, read_bytes: Callable[[Path], 
             f" ({options.package!r}).",
             hint="Remove the label `venvctl.package`.",
         )
-    return _READERS[form](files, path, options)
+    try:
+        return _READERS[form](files, path, options)
+    except LockError as error:
+        looks = known_by_name(path) or known_by_shape(content)
+        if options.format in {"", looks} or isinstance(error, LockChangedError):
+            raise
+        raise LockError(
+            error.message,
+            hint=f"The label `venvctl.format` says {form}, and the file looks like {looks}: "
+            "correct the label, or remove it.",
+        ) from error
 
 
 def known_by_name(path: Path) -> str:
