@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,18 @@ def test_more_is_shown_where_it_is_asked_for(capsys: pytest.CaptureFixture[str])
     assert f"  key {'b' * 32}, generations 1, 2\n" in out
     assert "  made by `venvctl env add`, in " in out
     assert "    because /" in out
+
+
+def test_a_failure_that_is_over_says_so(
+    standing: Standing, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = standing.environment.history()[-1]
+    standing.environment.record(dataclasses.replace(event, kind="failure", notes=("x: Why.",)))
+
+    run(["status", NAME])
+
+    line = "  last: failure at 2026-01-01T11:00:00Z, taken back since: x: Why.\n"
+    assert line in capsys.readouterr().out
 
 
 def test_no_environment_at_all(

@@ -211,10 +211,12 @@ def _serve(
         track.told = error.message
         return Followed(environment=name, error=error)
     read = track.backend.served(track.registration)
-    track.paths, track.told, track.failed = tuple(read), "", {}
+    failed, track.told, track.failed = track.told, "", {}
+    track.paths = tuple(read)
     track.settling.served(read)
     before, track.generation = track.generation, result.generation
     # A daemon that saw the same save may have been faster: what it came to is told all the same.
-    if result.action is Action.NOTHING and result.generation == before:
+    # So is that what failed was taken back.
+    if result.action is Action.NOTHING and result.generation == before and not failed:
         return None
     return Followed(environment=name, result=result, seconds=time.monotonic() - began)

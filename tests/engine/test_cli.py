@@ -248,6 +248,8 @@ def test_following_serves_what_is_saved_and_survives_what_is_not_a_lock(
     refused = following.next()
     assert (refused["ok"], refused["error"]["code"]) == (False, "lock-invalid")
     assert refused["data"]["failure"]["message"] == refused["error"]["message"]
+    shop.pin("alpha==2.0")
+    assert following.next()["data"]["result"]["action"] == "nothing"
 
     shop.lock.unlink()
     gone = following.next()["data"]

@@ -190,12 +190,10 @@ def _last(each: "EnvironmentStatus", *, verbose: bool) -> list[Line]:
     notes = "; ".join(each.last.notes)
     if each.error and each.error.splitlines()[0] in notes:
         notes = ""  # it was said above
-    lines = [
-        Line(
-            f"last: {each.last.kind} at {to_the_second(each.last.time)}"
-            + (f": {notes}" if notes else "")
-        )
-    ]
+    words = f"last: {each.last.kind} at {to_the_second(each.last.time)}"
+    if each.last.kind == "failure" and not each.error:
+        words += ", taken back since"
+    lines = [Line(f"{words}: {notes}" if notes else words)]
     if verbose:
         lines += [Line(f"because {reason}", Tone.QUIET, 1) for reason in each.last.reasons]
     return [Line(line.text, line.tone, line.indent + 1) for line in lines]
