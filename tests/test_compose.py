@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from venvctl.compose import active_services, find_compose, load, run
+from venvctl.compose import active_services, find_compose, installed_version, load, run
 from venvctl.errors import ComposeError, ConfigurationError
 from venvctl.project import ComposeOptions, ComposeProject, images
 
@@ -247,9 +247,10 @@ class TestLoad:
         )
         docker.chmod(0o755)
         monkeypatch.setenv("PATH", f"{shop}:{os.environ['PATH']}")
-        with pytest.raises(ComposeError) as caught:
-            load(NOTHING, shop)
-        assert caught.value.message == "Docker Compose is not installed."
+        for ask in (lambda: load(NOTHING, shop), installed_version):
+            with pytest.raises(ComposeError) as caught:
+                ask()
+            assert caught.value.message == "Docker Compose is not installed."
 
     def test_a_plugin_that_is_no_program(self, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         plugin = shop / "cli-plugins" / "docker-compose"

@@ -62,6 +62,14 @@ def find_compose() -> tuple[str, ...]:
     return (docker, "compose")
 
 
+def installed_version() -> str:
+    """The version of Docker Compose, such as ``2.26.1``; `ComposeError` where it does not run."""
+    answer = _ask(["version", "--short"], Path("/"))
+    if answer.returncode != 0:  # of a `docker` that has no such plugin
+        raise ComposeError("Docker Compose is not installed.", hint=_INSTALL)
+    return answer.stdout.decode(errors="replace").strip()
+
+
 def plugin_places() -> tuple[Path, ...]:
     """Where the plugin may be, there or not, in the order of the Docker command line."""
     settings = client_settings()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from venvctl import client, compose, indexes, listing
@@ -18,11 +17,11 @@ from venvctl.errors import (
 )
 from venvctl.lockfiles.locations import redact
 from venvctl.lockfiles.model import Index
-from venvctl.project import ComposeOptions
 from venvctl.transport import AbsentFault, FinalFault, PassingFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from venvctl.engine.model import Engine
     from venvctl.settings import Settings
@@ -117,14 +116,10 @@ def compose_plugin() -> Iterator[Finding]:
     minimum = ".".join(map(str, compose.MINIMUM_VERSION))
     try:
         command = compose.find_compose()
-        text = compose.run(
-            ComposeOptions(), ["version", "--short"], Path("/"), capture=True
-        ).stdout.strip()
+        text = compose.installed_version()
     except ComposeError as error:
         # `venvctl env add` does without.
-        yield warning(
-            "compose", error.message, error.hint or f"Install Compose {minimum} or later."
-        )
+        yield warning("compose", error.message, error.hint)
         return
     match = re.match(r"v?(\d+)\.(\d+)", text)
     if match is None or (int(match[1]), int(match[2])) < compose.MINIMUM_VERSION:
