@@ -207,3 +207,10 @@ def test_without_a_running_systemd_units_are_written_and_enabled(
         "timers.target.wants/venvctl-gc.timer",
         "timers.target.wants/venvctl-verify.timer",
     }
+
+    gone = units.uninstall(units.render(COMMAND, user=True, root=tmp_path), user=True)
+
+    assert set(gone.removed) == set(done.written)
+    assert not gone.stopped
+    assert not [path for path in directory.rglob("*") if not path.is_dir()]
+    assert units.uninstall(units.render(COMMAND, user=True), user=True).removed == ()

@@ -55,6 +55,19 @@ class Installation:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removal:
+    """What `uninstall` did.
+
+    Attributes:
+        removed: the files that were there.
+        stopped: whether the units were stopped now.
+    """
+
+    removed: tuple[Path, ...]
+    stopped: bool
+
+
 def render(command: Sequence[str], *, user: bool, root: Path | None = None) -> list[Unit]:
     """The units for one venvctl.
 
@@ -99,24 +112,7 @@ def install(units: Sequence[Unit], *, user: bool) -> Installation:
         RootError, DiskFullError: as `disk.translate`.
         VenvctlError: systemd refuses.
     """
-    if not user and os.geteuid() != 0:
-        raise UsageError(
-            "Only root can install the system's units.",
-            hint="Run it as root, or `venvctl systemd install --user` for a daemon of your own.",
-        )
-    if shutil.which("systemctl") is None:
-        raise VenvctlError(
-            "This machine has no systemctl.",
-            hint="Have what starts your services run `venvctl daemon`; "
-            "`venvctl systemd install --print` shows the units.",
-        )
-    running = _runs(user=user)
-    if user and not running and _runs(user=False):
-        raise VenvctlError(
-            "This user's own systemd can't be reached; nothing was written.",
-            hint=f"`loginctl enable-linger {_user()}` as root, then log in as {_user()} or set "
-            f"XDG_RUNTIME_DIR=/run/user/{os.geteuid()}, and try again.",
-        )
+    running = _reach("install", user=user)
     for unit in units:
         disk.make_directory(unit.path.parent)
         if not unit.path.exists() or unit.path.read_text("utf-8") != unit.text:
@@ -148,6 +144,33 @@ def install(units: Sequence[Unit], *, user: bool) -> Installation:
     )
 
 
+def uninstall(units: Sequence[Unit], *, user: bool) -> Removal:
+    """Stop and disable units, and remove them; the root and the group of the socket stay.
+
+    Args:
+        units: as `render` gave them, with a root.
+        user: for this user's own systemd, not the system's.
+
+    Raises:
+        UsageError, VenvctlError: as `install`.
+        RootError: as `disk.translate`.
+    """
+    running = _reach("uninstall", user=user)
+    there = [unit.path for unit in units if unit.path.exists()]
+    manager = ("systemctl", "--user") if user else ("systemctl",)
+    enabled = [path.name for path in there if path.name in ENABLED]
+    if enabled:
+        how = ("--now",) if running else () if user else ("--root=/",)
+        _run(*manager, "disable", *how, *enabled)
+    for path in there:
+        disk.remove_file(path)
+        if path.parent.suffix == ".d" and not any(path.parent.iterdir()):
+            disk.remove_tree(path.parent)
+    if running and there:
+        _run(*manager, "daemon-reload")
+    return Removal(removed=tuple(there), stopped=bool(running and enabled))
+
+
 def quote(word: str) -> str:
     """A word as systemd.syntax(7) reads it back: specifiers and quotes stay text."""
     word = word.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
@@ -167,6 +190,29 @@ def _user() -> str:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return str(os.geteuid())
+
+
+def _reach(verb: str, *, user: bool) -> bool:
+    """Whether that systemd runs; raises what stands in the way of changing its units."""
+    if not user and os.geteuid() != 0:
+        raise UsageError(
+            f"Only root can {verb} the system's units.",
+            hint=f"Run it as root, or `venvctl systemd {verb} --user` for a daemon of your own.",
+        )
+    if shutil.which("systemctl") is None:
+        raise VenvctlError(
+            "This machine has no systemctl.",
+            hint="Have what starts your services run `venvctl daemon`; "
+            "`venvctl systemd install --print` shows the units.",
+        )
+    running = _runs(user=user)
+    if user and not running and _runs(user=False):
+        raise VenvctlError(
+            "This user's own systemd can't be reached; nothing was changed.",
+            hint=f"`loginctl enable-linger {_user()}` as root, then log in as {_user()} or set "
+            f"XDG_RUNTIME_DIR=/run/user/{os.geteuid()}, and try again.",
+        )
+    return running
 
 
 def _runs(*, user: bool) -> bool:

@@ -302,7 +302,17 @@ def test_a_users_own_units_run_under_their_own_systemd(site: Site) -> None:
     mode = machine.tell("stat", "-c", "%a %U", "/run/user/1500/venvctl/control.sock")
     assert mode.strip() == "600 dev"
     machine.tell(*own, "systemctl", "--user", "reload", "venvctl")
-    machine.tell(*own, "systemctl", "--user", "stop", "venvctl")
+
+    removed = machine.tell(*own, "venvctl", "systemd", "uninstall", "--user")
+
+    assert "Stopped and disabled: venvctl.socket, venvctl.service" in removed
+    state = machine.tell(
+        *own, "systemctl", "--user", "show", "--property", "ActiveState,LoadState", "venvctl"
+    )
+    assert "ActiveState=inactive" in state
+    assert "LoadState=not-found" in state
+    again = machine.tell(*own, "venvctl", "systemd", "uninstall", "--user")
+    assert again == "There is no unit of venvctl's.\n"
 
 
 def test_without_a_systemd_of_theirs_nothing_is_written(site: Site) -> None:
@@ -316,7 +326,7 @@ def test_without_a_systemd_of_theirs_nothing_is_written(site: Site) -> None:
 
     assert refused.code == 1
     assert refused.output == (
-        "Error: This user's own systemd can't be reached; nothing was written.\n"
+        "Error: This user's own systemd can't be reached; nothing was changed.\n"
         "Hint: `loginctl enable-linger guest` as root, then log in as guest or set "
         "XDG_RUNTIME_DIR=/run/user/1700, and try again.\n"
     )

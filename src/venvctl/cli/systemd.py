@@ -20,10 +20,9 @@ app = typer.Typer(
 )
 
 
-# Two verbs at least, so that typer takes `install` for one.
-@app.callback()
-def systemd_command() -> None:
-    """Have systemd run the daemon, and check and clean up regularly."""
+User = Annotated[
+    bool, typer.Option("--user", help="For this user's own systemd, not the system's.")
+]
 
 
 @app.command(
@@ -33,9 +32,7 @@ def systemd_command() -> None:
 )
 def install_command(
     *,
-    user: Annotated[
-        bool, typer.Option("--user", help="For this user's own systemd, not the system's.")
-    ] = False,
+    user: User = False,
     show: Annotated[
         bool, typer.Option("--print", help="Show the units, and change nothing.")
     ] = False,
@@ -57,4 +54,24 @@ def install_command(
     state = "Enabled and started" if done.started else "Enabled"
     lines.append(Line(f"{state}: {', '.join(done.enabled)}", Tone.GOOD))
     lines += [Line(note) for note in done.notes]
+    return Answer(data=done, lines=tuple(lines))
+
+
+@app.command(
+    "uninstall",
+    short_help="Stop, disable and remove the units.",
+    epilog="Example: `venvctl systemd uninstall --user` for the daemon of your own.",
+)
+def uninstall_command(*, user: User = False, json: options.Json = False) -> Answer:
+    """Stop and disable the daemon, its socket and the timers, and remove their units.
+
+    The root with everything in it stays, and so do the containers and the group of the socket.
+    """
+    # With a root, whichever: where its place is written is what matters.
+    done = units.uninstall(units.render(own_command(), user=user, root=locate()), user=user)
+    if not done.removed:
+        return Answer(data=done, lines=(Line("There is no unit of venvctl's."),))
+    lines = [Line(f"Removed: {path}") for path in done.removed]
+    state = "Stopped and disabled" if done.stopped else "Disabled"
+    lines.append(Line(f"{state}: {', '.join(units.ENABLED)}", Tone.GOOD))
     return Answer(data=done, lines=tuple(lines))
