@@ -21,9 +21,9 @@ Written by `make bench`. Each row does the same work with venvctl and with its p
 are medians. Goals are those of the design's section 8, and 1 \N{MULTIPLICATION SIGN} where it has
 none for that peer. A ratio says more than a time: both sides share the machine.
 
-What is not as favourable to venvctl as it could be: `venvctl up` and `up --watch` fetch the changed
-wheel from the index, while images and entrypoints have all wheels beside; a sync ends with the data
-on disk (one `syncfs`), and makes sure that the new generation can be imported, in a container.
+Where the peer has the wheels at hand, so has venvctl, and nothing made of the changed one. What is
+not as favourable to venvctl as it could be: a sync ends with the data on disk (one `syncfs`), and
+makes sure that the new generation can be imported, in a container.
 
 What a container serves is asked for many times a second, over a Unix socket that it shares with the
 host. Its published port would add up to a second to either side: a host that sends to an address

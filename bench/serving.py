@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from measurement import Comparison, in_turns, run, seconds
 from watching import DEADLINE, SERVER, SHARED, Watching, version
-from workplace import IMAGE, TOOLS
+from workplace import IMAGE, LABEL, TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,10 +47,13 @@ def service(port: int = 0) -> dict[str, object]:
 
 def served(place: Workplace) -> Iterator[Comparison]:
     """From a saved lock to a container that serves it, and how long that one is away."""
+    turns = place.turns(_TURNS)
+    # The wheels are had before, as the peers have them; what is made of them has no bytecode.
+    for number, change in enumerate(place.changes[: 2 * turns]):
+        place.add(f"seed{number}", place.lock(change), "--bytecode", "off")
     directory = place.project("ours", {"web": service(_free_port())}, place.lock())
     place.venvctl("up", cwd=directory)
     peers = _peers(place)
-    turns = place.turns(_TURNS)
     took: dict[str, list[float]] = {}
     aways: list[float] = []
     for change in place.changes[:turns]:
@@ -71,6 +74,7 @@ def served(place: Workplace) -> Iterator[Comparison]:
     # Further versions: a generation that is there already would only be switched to.
     with _following(place, directory):
         for change in place.changes[turns : 2 * turns]:
+            time.sleep(1.0)  # the container is still watched after the change before
             with Watching(directory, change) as watching:
                 shutil.copyfile(place.lock(change), directory / "requirements.lock")
                 watching.wait()
@@ -167,7 +171,7 @@ def _peers(place: Workplace) -> list[_Peer]:
             port = _free_port()
             if way == "image":
                 what = f"`docker compose up --build` with {tool}, wheels at hand"
-                _write_image(directory, tool, port, wheels)
+                _write_image(directory, tool, port, wheels, place.prefix)
             else:
                 what = f"`docker compose restart`: installs with {tool} at start, wheels at hand"
                 _write_entrypoint(directory, tool, port, wheels)
@@ -178,13 +182,16 @@ def _peers(place: Workplace) -> list[_Peer]:
     return found
 
 
-def _write_image(directory: Path, tool: str, port: int, wheels: Path) -> None:
+def _write_image(directory: Path, tool: str, port: int, wheels: Path, label: str) -> None:
     shutil.copytree(wheels, directory / "wheels")
     shutil.copyfile(TOOLS / "uv", directory / "uv")
     (directory / "uv").chmod(0o755)
     (directory / "server.py").write_text(SERVER)
     (directory / "Dockerfile").write_text(
         f"FROM {IMAGE}\n"
+        f"LABEL {LABEL}={label}\n"
+        # What another run built of the same lock is nothing that this one could have.
+        f"ENV BENCH={label}\n"
         "COPY uv /uv\n"
         "COPY wheels /wheels\n"
         "COPY requirements.lock /requirements.lock\n"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 IMAGE = "venvctl-test/python:3.11"
 TOOLS = Path(sys.executable).parent
+LABEL = "venvctl-bench"  # of images, with the prefix
 # Another index than the public one, as ``http://127.0.0.1:PORT/simple/``: tests have their own.
 _INDEX = "BENCH_INDEX"
 
@@ -162,7 +163,10 @@ class Workplace:
             (("ps", "--all", "--quiet", "--filter", name), ("rm", "--force")),
             (("volume", "ls", "--quiet", "--filter", name), ("volume", "rm", "--force")),
             (("network", "ls", "--quiet", "--filter", name), ("network", "rm")),
-            (("images", "--quiet", f"{self.prefix}*"), ("rmi", "--force")),
+            (
+                ("images", "--quiet", "--filter", f"label={LABEL}={self.prefix}"),
+                ("rmi", "--force"),
+            ),
         ):
             if found := self.docker(*listing).split():
                 self.docker(*removal, *dict.fromkeys(found))

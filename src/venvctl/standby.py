@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import queue
 import secrets
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
@@ -17,7 +17,6 @@ from venvctl.errors import VenvctlError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from concurrent.futures import Future
     from types import TracebackType
 
     from venvctl.engine.model import Engine, Task, TaskResult
@@ -32,22 +31,24 @@ class Standby:
 
     Args:
         engine: runs it.
-        task: what it runs, which reads its work from standard input; `name` and `lines` are not
-            looked at.
+        task: what it runs, which reads its work from standard input; `name`, `lines` and `ended`
+            are not looked at.
     """
 
     def __init__(self, engine: Engine, task: Task) -> None:
         self._engine = engine
         self._name = f"venvctl-{task.purpose}-{secrets.token_hex(8)}"
-        self._task = dataclasses.replace(task, name=self._name, lines=self._lines())
+        self._result: Future[TaskResult] = Future()
+        self._task = dataclasses.replace(
+            task, name=self._name, lines=self._lines(), ended=self._result.set_result
+        )
         self._words: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._abandoned = False
         self._pool = ThreadPoolExecutor(1)
-        self._result: Future[TaskResult] | None = None
 
     def __enter__(self) -> Self:
         """Have it start, without waiting for that."""
-        self._result = self._pool.submit(self._engine.run, self._task)
+        self._pool.submit(self._run)
         return self
 
     def __exit__(
@@ -59,7 +60,7 @@ class Standby:
         """Remove it, if it has not ended; returns when it is gone."""
         self._abandoned = True
         self._words.put(None)
-        if self._result is not None and not self._result.done():
+        if not self._result.done():
             with suppress(VenvctlError):
                 self._engine.remove_helper(self._name)
         self._pool.shutdown()
@@ -69,15 +70,23 @@ class Standby:
         self._words.put(line)
 
     def end(self) -> TaskResult:
-        """End its input, and wait until it has ended.
+        """End its input, and wait until it has ended; it is removed meanwhile.
 
         Raises:
             EngineError, EngineUnreachableError: the engine did not run it.
         """
         self._words.put(None)
-        if self._result is None:
-            raise ValueError("the context was not entered")
         return self._result.result()
+
+    def _run(self) -> None:
+        try:
+            result = self._engine.run(self._task)
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the end is told
+            if not self._result.done():
+                self._result.set_exception(error)
+        else:
+            if not self._result.done():
+                self._result.set_result(result)
 
     def _lines(self) -> Iterator[str]:
         while True:

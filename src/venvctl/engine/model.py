@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 LABEL_ROOT = "venvctl.root"  # on volumes and helper containers: the identity of the owning root
 LABEL_HELPER = "venvctl.helper"  # on helper containers: what it is for ("probe", "compile", ...)
@@ -67,6 +67,7 @@ class Task:
             container starts before the first is asked for. None: it has no input. What asking for
             one raises ends the container.
         timeout: seconds until it is killed, from its start, or from the end of its input.
+        ended: told of the result when the container has ended, before it is removed.
     """
 
     purpose: str
@@ -82,6 +83,7 @@ class Task:
     pids: int = 512
     lines: Iterable[str] | None = None
     timeout: float = 600.0
+    ended: Callable[[TaskResult], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,18 +59,21 @@ def run(connection: Connection, task: Task, *, root_identity: str, note: Note) -
                 for out in (True, False)
             )
             state = client.inspect_container(identifier)["State"] if end.exit_code else {}
+        result = TaskResult(
+            exit_code=end.exit_code,
+            stdout=stdout,
+            stderr=stderr + end.message,
+            timed_out=end.timed_out,
+            # An engine may hear of the kernel's reason after the end, and then never tells (20.10).
+            out_of_memory=bool(state.get("OOMKilled"))
+            or (end.exit_code == _KILLED and not end.timed_out),
+        )
+        if task.ended is not None:
+            task.ended(result)
     finally:
         remove(connection, identifier)
         note.done()
-    return TaskResult(
-        exit_code=end.exit_code,
-        stdout=stdout,
-        stderr=stderr + end.message,
-        timed_out=end.timed_out,
-        # An engine may hear of the kernel's reason after the end, and then never tells (20.10).
-        out_of_memory=bool(state.get("OOMKilled"))
-        or (end.exit_code == _KILLED and not end.timed_out),
-    )
+    return result
 
 
 def remove(connection: Connection, identifier: str) -> bool:
