@@ -175,8 +175,11 @@ def note_current(registration: Registration, generation: Generation, root: Root)
     """
     if generation.key not in root.snapshots:
         return  # somebody removed it; what runs goes on running
-    if root.snapshots.latest(registration.name) != (generation.key, generation.number):
-        use = Use(since=timestamps.now(), number=generation.number, registration=registration)
+    before, *latest = root.snapshots.latest(registration.name)
+    if latest != [generation.key, generation.number]:
+        # The one that was current last has to be the latest, whatever the clock does.
+        since = timestamps.after(before)
+        use = Use(since=since, number=generation.number, registration=registration)
         root.snapshots.mark_current(generation.key, use)
 
 

@@ -211,12 +211,12 @@ class SnapshotStore:
         if changed:
             disk.write_file(directory / FACTS, stamp.stamped({**facts, **changed}, indent=1))
 
-    def latest(self, environment: str) -> tuple[str, int]:
-        """Key and generation of the snapshot that was current last; an empty key if none was.
+    def latest(self, environment: str) -> tuple[str, str, int]:
+        """Since when, key and generation of the snapshot that was current last; empty if none was.
 
         Reads no package lists: it is asked by every sync that looks at anything.
         """
-        return max(self._uses(environment), default=("", "", 0))[1:]
+        return max(self._uses(environment), default=("", "", 0))
 
     def last_number(self, environment: str) -> int:
         """The highest number of a generation that an environment is known to have had, else 0."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from packaging.tags import Tag
 
+from restamp import replaced
 from venvctl.errors import TargetError
 from venvctl.probe import Probe, record
 
@@ -97,7 +98,7 @@ def test_it_is_asked_once_for_each_image(
     assert probe.remembered(image.id, "") is None
     first = probe.ask(image.id, "", name=image_311)
     path = record(tmp_path / "root", image.id, "")
-    path.write_text(path.read_text().replace(first.version, "3.11.99"))
+    path.write_bytes(replaced(path.read_bytes(), first.version.encode(), b"3.11.99"))
 
     assert probe.ask(image.id, "", name=image_311).version == "3.11.99"
     assert probe.remembered(image.id, "/usr/bin/python3.11") is None
