@@ -7,11 +7,11 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from venvctl import bookkeeping, checksums, generations, trees, wheels
+from venvctl import bookkeeping, checksums, generations, proof, trees
 from venvctl.checksums import MISSING, Check, Checker, Finding
 from venvctl.contents import MISLEADING, SURPLUS, compare, contents, link_target
-from venvctl.errors import HostileWheelError, IntegrityError, VenvctlError
-from venvctl.extraction import PREFIX, SCRIPTS, is_replaced
+from venvctl.errors import IntegrityError, VenvctlError
+from venvctl.extraction import PREFIX, SCRIPTS
 from venvctl.generations import SEAL
 from venvctl.manifest import uncollected
 from venvctl.mounts import lists_inodes
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from venvctl.progress import Progress
     from venvctl.root import Root
     from venvctl.seal import SealedPackage
-    from venvctl.snapshots import Snapshot
     from venvctl.target import Target
     from venvctl.trees import Tree
 
@@ -102,18 +101,6 @@ def examine(
         bytes=examiner.checker.size,
         faults=tuple(examiner.faults),
     )
-
-
-def _contradiction(seal: Seal, snapshot: Snapshot) -> str:
-    """What a seal and its snapshot say differently: a package, or a fact; empty if nothing."""
-    sealed = {each.origin.name: (each.origin.sha256, each.origin.source) for each in seal.packages}
-    listed = {each.name: (each.sha256, each.source) for each in snapshot.files}
-    names = sorted(name for name, _ in sealed.items() ^ listed.items())
-    if names:
-        return names[0]
-    if seal.mount != snapshot.mount:
-        return "the mount"
-    return "" if seal.target == snapshot.target else "the interpreter"
 
 
 def _unknown(sha256: str, file: str) -> Origin:
@@ -211,10 +198,16 @@ class _Examiner:
             if finding.reason != checksums.OTHER_MODE:
                 damaged.add(sha256)
                 self.faults.append(Fault(finding=finding, wheel=wanted[sha256]))
+        self._manifests({sha256: there[sha256] for sha256 in there.keys() - damaged})
+
+    def _manifests(self, proven: Mapping[str, Path]) -> None:
+        """Compare manifests with the wheels of their trees, whose hashes are right."""
         for name, (tree, library) in self._trees.items():
-            sha256 = name[:_SHA256_DIGITS]
-            if sha256 in there and sha256 not in damaged:
-                self._prove(name, tree, there[sha256], library)
+            wheel = proven.get(name[:_SHA256_DIGITS])
+            found = wheel and proof.of_manifest(tree, wheel, library=library)
+            if found:
+                about = "" if found.path == str(wheel) else name
+                self.faults.append(Fault(finding=found, tree=about))
 
     def records(self, environments: Sequence[Environment]) -> None:
         """Look at what is written down of those environments, and of the root."""
@@ -274,7 +267,7 @@ class _Examiner:
                 snapshot = self.root.snapshots.load(seal.key)
             except VenvctlError:
                 snapshot = None  # said where snapshots are looked at
-            if snapshot is not None and (stray := _contradiction(seal, snapshot)):
+            if snapshot is not None and (stray := proof.contradiction(seal, snapshot)):
                 reason = f"does not say of {stray} what its snapshot says"
                 self._own(environment, generation, Finding(path, reason))
         # Another version may have written them otherwise.
@@ -375,26 +368,6 @@ class _Examiner:
                     url=origin.url,
                 )
         return found
-
-    def _prove(self, name: str, tree: Tree, wheel: Path, library: str) -> None:
-        """Compare a tree's manifest with the RECORD of its wheel, whose hash is right."""
-        try:
-            read = wheels.read(wheel, library=library)
-        except HostileWheelError as error:
-            self.faults.append(Fault(finding=Finding(str(wheel), f"is refused: {error.message}")))
-            return
-        manifest = tree.manifest
-        stated = {file.path: file.sha256 for file in (*manifest.files, *manifest.raw_scripts)}
-        for member in read.members:
-            if is_replaced(member.name, read.layout) or member.algorithm != "sha256":
-                continue
-            found = stated.get(member.destination) or stated.get(f"bin/{member.destination}", "")
-            if found != member.digest.hex():
-                path = str(tree.path.with_name(f"{name}.json"))
-                reason = f"does not say of {member.destination} what the wheel's RECORD says"
-                finding = Finding(path, reason, member.digest.hex(), found)
-                self.faults.append(Fault(finding=finding, tree=name))
-                return
 
     def _own(
         self, environment: Environment, generation: Generation | None, finding: Finding
