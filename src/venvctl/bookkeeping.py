@@ -14,6 +14,7 @@ from venvctl.checksums import MISSING, Finding
 from venvctl.environments import HISTORY, STATE
 from venvctl.errors import VenvctlError
 from venvctl.registration import READER, REGISTRATION, read_project, read_uid
+from venvctl.snapshots import Use
 from venvctl.state import State, recorded_history
 from venvctl.target import Target
 
@@ -110,10 +111,7 @@ def _history(environment: Environment) -> Iterator[Finding]:
     if damaged:
         lines = ", ".join(map(str, damaged))
         yield Finding(str(path), f"{_DAMAGED} in line {lines}: what happened then is left out")
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        size = 0
+    size = environment.history_size()
     if size < (was := _recorded(environment)):
         yield Finding(
             str(path), f"{_SHORTER}: what happened last is lost", f"{was} bytes", f"{size} bytes"
@@ -191,7 +189,7 @@ def _mend_registration(name: str, path: Path, root: Root, progress: Progress) ->
     if not uses:
         progress.warn(f"{path} stays: no snapshot says what was in it. {_advice(path)}")
         return
-    latest = max(uses, key=lambda use: (use.number, use.since))
+    latest = max(uses, key=Use.order)
     disk.write_file(path, latest.registration.to_bytes())
     progress.warn(
         f"{path} says again what it said at {latest.since}: if labels or the lock's place were "

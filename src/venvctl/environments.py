@@ -268,7 +268,7 @@ class Environment:
 
     def save_state(self, state: State) -> None:
         """Write what this sync saw."""
-        data = state.to_bytes(history=self._history_size())
+        data = state.to_bytes(history=self.history_size())
         disk.write_file(self.directory / STATE, data)
 
     def next_number(self) -> int:
@@ -299,7 +299,8 @@ class Environment:
             return []
         return [(line, _event(line)) for line in lines if line]
 
-    def _history_size(self) -> int:
+    def history_size(self) -> int:
+        """How many bytes the history has."""
         try:
             return (self.directory / HISTORY).stat().st_size
         except FileNotFoundError:

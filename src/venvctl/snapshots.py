@@ -63,6 +63,10 @@ class Use:
     number: int
     registration: Registration
 
+    def order(self) -> tuple[bool, str]:
+        """What the latest of an environment's is the greatest by; what was only imported is not."""
+        return self.number > 0, self.since
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
@@ -261,11 +265,7 @@ class SnapshotStore:
             if environment in snapshot.environments
         ]
 
-        def order(snapshot: Snapshot) -> tuple[bool, str]:
-            use = snapshot.environments[environment]
-            return use.number > 0, use.since
-
-        return sorted(had, key=order)
+        return sorted(had, key=lambda snapshot: snapshot.environments[environment].order())
 
     def remove(self, key: str) -> None:
         """Forget a snapshot."""
