@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from venvctl.environments import Environment, Generation
-    from venvctl.generations import Assembly
+    from venvctl.generations import Assembly, Blueprint
     from venvctl.progress import Progress
     from venvctl.registration import Registration
     from venvctl.rollout import StepResult
@@ -73,8 +73,6 @@ def link(
     Raises:
         FileConflictError, DiskFullError, RootError: as `Assembly.finish`.
     """
-    from venvctl.generations import Blueprint  # noqa: PLC0415 - a rollback does without
-
     progress.stage("linking", total=len(made), unit="wheels")
     state = environment.state()
     number = environment.next_number()
@@ -82,21 +80,31 @@ def link(
         # What an environment was that is lost, its snapshots still know.
         number = max(number, root.snapshots.last_number(environment.name) + 1)
     environment.save_state(dataclasses.replace(state, last_number=number))
-    assembly.finish(
-        made,
-        Blueprint(
-            number=number,
-            key=snapshot.key,
-            mount=snapshot.mount,
-            target=snapshot.target,
-            image=snapshot.image,
-            lock_digests=snapshot.lock_digests,
-            files=snapshot.files,
-            conflicts=snapshot.conflicts,
-            created=timestamps.now(),
-        ),
-    )
+    assembly.finish(made, blueprint(snapshot, number=number, created=timestamps.now()))
     return environment.numbered(number)
+
+
+def blueprint(snapshot: Snapshot, *, number: int, created: str) -> Blueprint:
+    """What a generation of a snapshot is made of, beside its trees.
+
+    Args:
+        snapshot: what was chosen.
+        number: of the generation.
+        created: when it was made.
+    """
+    from venvctl.generations import Blueprint  # noqa: PLC0415 - a rollback does without
+
+    return Blueprint(
+        number=number,
+        key=snapshot.key,
+        mount=snapshot.mount,
+        target=snapshot.target,
+        image=snapshot.image,
+        lock_digests=snapshot.lock_digests,
+        files=snapshot.files,
+        conflicts=snapshot.conflicts,
+        created=created,
+    )
 
 
 def check_not_replaced(environment: Environment, root: Root) -> None:

@@ -10,7 +10,7 @@ from venvctl import changeover, disk, generations, interpreters, trees, unpackin
 from venvctl.checksums import OTHER_MODE
 from venvctl.environments import parse_name
 from venvctl.errors import IntegrityError, UsageError, VenvctlError
-from venvctl.generations import SEAL, Blueprint
+from venvctl.generations import SEAL
 from venvctl.parcel import Parcel
 
 if TYPE_CHECKING:
@@ -76,20 +76,7 @@ def _write(path: Path, environment: Environment, root: Root, progress: Progress)
         (event.time for event in environment.history() if event.generation == number),
         snapshot.created,
     )
-    data = generations.seal(
-        made,
-        Blueprint(
-            number=number,
-            key=key,
-            mount=snapshot.mount,
-            target=snapshot.target,
-            image=snapshot.image,
-            lock_digests=snapshot.lock_digests,
-            files=snapshot.files,
-            conflicts=snapshot.conflicts,
-            created=created,
-        ),
-    )
+    data = generations.seal(made, changeover.blueprint(snapshot, number=number, created=created))
     disk.write_file(path / SEAL, data)
     return True
 
