@@ -80,13 +80,10 @@ class Standby:
 
     def _run(self) -> None:
         try:
-            result = self._engine.run(self._task)
+            self._engine.run(self._task)
         except BaseException as error:  # noqa: BLE001 - whoever waits for the end is told
             if not self._result.done():
                 self._result.set_exception(error)
-        else:
-            if not self._result.done():
-                self._result.set_result(result)
 
     def _lines(self) -> Iterator[str]:
         while True:
