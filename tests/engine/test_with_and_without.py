@@ -127,16 +127,21 @@ def test_live_progress_is_the_same(world: World, tmp_path: Path) -> None:
             self.where = where
             self.name = ""
             self.done = 0
+            self.unpacked = self.to_unpack = 0
 
         def stage(self, name: str, *, total: int = 0, unit: str = "") -> None:
             self.name = name
             # How much is left to unpack when everything is fetched is a matter of luck.
-            stages[self.where].append((name, 0 if name == "unpacking" else total, unit))
+            luck = name == "unpacking"
+            self.to_unpack += total if luck else 0
+            stages[self.where].append((name, 0 if luck else total, unit))
 
         def advance(self, amount: int) -> None:
+            self.unpacked += amount if self.name == "unpacking" else 0
             self.done += 0 if self.name == "unpacking" else amount
 
-    world.write_lock(world.wheel("alpha", "1.0"))
+    wheel = world.wheel("alpha", "1.0")
+    world.write_lock(wheel)
     here = Here(world.root)
     alone = Stages("alone")
     first = here.sync(world.name, world.registration, SyncOptions(), alone)
@@ -151,6 +156,9 @@ def test_live_progress_is_the_same(world: World, tmp_path: Path) -> None:
     assert second.generation == 1
     assert stages["daemon"] == stages["alone"]
     assert (told.done, told.done > 0) == (alone.done, True)
+    for each in (told, alone):
+        assert each.unpacked == each.to_unpack
+        assert each.to_unpack in {0, wheel.path.stat().st_size}
 
 
 def test_a_daemon_that_dies_in_the_middle_of_a_sync_is_done_without(
